@@ -1,0 +1,1 @@
+"""Rollout storage, advantage estimation, checkpoints, logging, registry."""

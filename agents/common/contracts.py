@@ -1,0 +1,61 @@
+"""The contract of an agent, and what ``agent=<name>`` means in every script."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+from optgap.co.core import Registry
+from optgap.envs.registry import EnvironmentConfig
+
+Callback = Callable[["Agent", Mapping[str, float]], bool | None]
+"""Called after every update with the agent and its metrics; returning False stops ``learn``."""
+
+
+class Agent(Protocol):
+    """An agent learns on an environment, acts, and is saved and loaded without pickle.
+
+    Constructed as ``AgentClass(env_config, config, seed=0, device="cpu")`` where ``config`` is the dataclass registered
+    beside it. All randomness derives from (seed, update counter), so that weights + optimizer + counters are the whole
+    state of a run and a resumed run equals an uninterrupted one.
+    """
+
+    env_config: EnvironmentConfig
+    config: Any
+    steps: int  # environment steps taken so far
+    updates: int  # updates done so far
+
+    def learn(self, total_steps: int, callback: Callback | None = None) -> Self:
+        """Train until ``self.steps >= total_steps`` (a resumed agent continues where it stopped)."""
+        ...
+
+    def predict(self, observation: Any, action_masks: Any = None, deterministic: bool = False) -> tuple[Any, None]:
+        """Actions for a batch of observations or a single one (the Stable-Baselines3 convention)."""
+        ...
+
+    def save(self, path: str | Path) -> None:
+        """Write the folder ``path`` atomically: safetensors (weights, optimizer state) and json (configuration, counters)."""
+        ...
+
+    @classmethod
+    def load(cls, path: str | Path, device: str = "cpu") -> Self:
+        """Read what ``save`` wrote; weights of another version or shape raise :class:`InputError`."""
+        ...
+
+
+@dataclass(frozen=True)
+class AgentEntry:
+    """What the registry holds: import strings of the agent's class and of its configuration dataclass."""
+
+    agent: str
+    config: str
+
+
+AGENTS = Registry("agent")  # name -> AgentEntry
+
+AGENTS.register("ppo", AgentEntry("optgap.agents.ppo.agent:PPO", "optgap.agents.ppo.config:PPOConfig"))
+AGENTS.register("gnn-ppo", AgentEntry("optgap.agents.ppo.agent:PPO", "optgap.agents.ppo.config:GraphPPOConfig"))
+AGENTS.register("gnn-slim", AgentEntry("optgap.agents.slim.agent:SLIM", "optgap.agents.slim.config:SLIMConfig"))
+AGENTS.register("sb3-ppo", AgentEntry("optgap.agents.sb3.agent:SB3PPO", "optgap.agents.sb3.config:SB3PPOConfig"))

@@ -1,0 +1,1 @@
+"""Self-labelling imitation."""

@@ -1,0 +1,56 @@
+"""A registry of names, filled by import strings, so that registering costs no import."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
+
+from optgap.co.core.errors import InputError
+
+
+class Registry:
+    """Names to objects. A target is the object itself or ``"module:attribute"``, imported when first asked for.
+
+    A wrong name raises :class:`InputError` that lists the right ones.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._targets: dict[str, Any] = {}
+
+    def register(self, name: str, target: Any) -> None:
+        """Add ``name``; registering a name twice with another target is an :class:`InputError`."""
+        if self._targets.get(name, target) != target:
+            raise InputError(f"{self.kind} {name!r} is registered already")
+        self._targets[name] = target
+
+    def load(self, name: str) -> Any:
+        """The object behind ``name``."""
+        if name not in self._targets:
+            near = get_close_matches(name, self._targets, n=1)
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            raise InputError(f"unknown {self.kind} {name!r}{hint}; known: {', '.join(sorted(self._targets))}")
+        target = self._targets[name]
+        if isinstance(target, str):
+            module, _, attribute = target.partition(":")
+            target = getattr(import_module(module), attribute)
+        return target
+
+    def names(self, prefix: str = "") -> list[str]:
+        """Registered names that begin with ``prefix``, sorted."""
+        return sorted(name for name in self._targets if name.startswith(prefix))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._targets
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+
+PROBLEMS = Registry("problem")
+SOLVERS = Registry("solver")  # "<problem>/<solver>" -> a Solver, called as solver(instance, budget)
+
+PROBLEMS.register("job-shop", "optgap.co.problems.job_shop:JOB_SHOP")
+PROBLEMS.register("blocking-job-shop", "optgap.co.problems.blocking_job_shop:BLOCKING_JOB_SHOP")

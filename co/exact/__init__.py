@@ -1,0 +1,1 @@
+"""One file a problem: SCIP models, and CP-SAT for scheduling."""

@@ -1,0 +1,1 @@
+"""One file a format: readers and writers of public instance files."""

@@ -1,0 +1,1 @@
+"""Dispatching rules, constructions and local search."""

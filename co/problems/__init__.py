@@ -1,0 +1,1 @@
+"""One file a problem: instance type, generator, feasibility check, cost."""

@@ -1,0 +1,34 @@
+"""Names of environment configurations: what ``env=<name>`` means in every script, and in a user's own package."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Protocol
+
+import gymnasium as gym
+
+from optgap.co.core import Registry
+
+
+class EnvironmentConfig(Protocol):
+    """A plain dataclass (validated in ``__post_init__``) that makes an environment, single or batched.
+
+    ``problem`` names the entry of :data:`optgap.co.core.PROBLEMS` that the environment solves, or is None; where it is
+    set, ``make`` and ``make_vec`` take ``instances=`` (a list of that problem's instances to play instead of random ones).
+    """
+
+    problem: ClassVar[str | None]
+
+    def make(self, **overrides: Any) -> gym.Env[Any, Any]:
+        """One environment."""
+        ...
+
+    def make_vec(self, num_envs: int, **overrides: Any) -> gym.vector.VectorEnv[Any, Any, Any]:
+        """``num_envs`` copies, natively batched where the environment offers it, autoreset mode NEXT_STEP."""
+        ...
+
+
+ENVIRONMENTS = Registry("environment")  # name -> a class that is an EnvironmentConfig
+
+ENVIRONMENTS.register("jssp", "optgap.envs.scheduling.config:JobShopConfig")
+ENVIRONMENTS.register("isbjssp", "optgap.envs.scheduling.config:BlockingJobShopConfig")
+ENVIRONMENTS.register("gym", "optgap.envs.gym_config:GymConfig")

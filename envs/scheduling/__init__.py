@@ -1,0 +1,1 @@
+"""Scheduling environments: the job shop and the blocking job shop."""

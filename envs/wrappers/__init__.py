@@ -1,0 +1,1 @@
+"""Wrappers: intrinsic rewards, constraint costs, recording."""
