@@ -1,0 +1,159 @@
+"""A batch of scheduling episodes: instances, state, observation buffers. The single and the vector environment face it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, Literal
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from optgap.co.core import InputError, InvalidActionError
+from optgap.co.dynamics import job_shop
+from optgap.co.problems.job_shop import JobShopInstance
+from optgap.envs.scheduling.features import (
+    JOB_FEATURES,
+    MACHINE_FEATURES,
+    OPERATION_FEATURES,
+    ROUTE_FEATURES,
+    SHOP_FEATURES,
+    empty_observation,
+    empty_scratch,
+)
+from optgap.envs.scheduling.kernel import REWARDS, Options, make_kernel
+
+Observation = dict[str, NDArray[Any]]
+Schedule = Literal["non-delay", "active"]
+Candidates = Literal["shop", "machine"]
+
+SCHEDULES = {"non-delay": job_shop.NON_DELAY, "active": job_shop.ACTIVE}
+CANDIDATES = {"shop": job_shop.ANY_MACHINE, "machine": job_shop.ONE_MACHINE}
+
+
+def one_of(what: str, value: str, known: Sequence[str]) -> int:
+    """Index of ``value`` among ``known``; an :class:`InputError` that lists them otherwise."""
+    if value not in known:
+        raise InputError(f"{what} is {value!r}; expected one of {', '.join(known)}")
+    return list(known).index(value)
+
+
+@cache
+def kernel_of(dynamics: Any) -> tuple[Any, Any]:
+    """The compiled kernel of a dynamics module, made once a process."""
+    return make_kernel(dynamics)
+
+
+class ShopBatch:
+    """``copies`` episodes on instances drawn by ``draw(rng)``, one random generator a copy.
+
+    Args:
+        dynamics: module of ``optgap.co.dynamics`` that moves the state.
+        size: most (jobs, operations, machines) that ``draw`` returns: the shape of the padding.
+    """
+
+    def __init__(
+        self,
+        dynamics: Any,
+        copies: int,
+        size: tuple[int, int, int],
+        draw: Callable[[np.random.Generator], JobShopInstance],
+        *,
+        schedule: str,
+        candidates: str,
+        reward: str,
+        wait: bool,
+        autoplay: bool,
+        graph: bool,
+    ) -> None:
+        scheme = one_of("schedule", schedule, list(SCHEDULES))
+        if wait and schedule == "active":
+            raise InputError("wait is offered by schedule='non-delay' alone; an active schedule waits by its choice of job")
+        self.options = Options(
+            scheme=scheme,
+            scope=one_of("candidates", candidates, list(CANDIDATES)),
+            reward=one_of("reward", reward, REWARDS),
+            wait=bool(wait),
+            autoplay=bool(autoplay),
+            nodes=bool(graph),
+        )
+        self.dynamics, self.draw = dynamics, draw
+        self.jobs, self.operations, self.machines = size
+        self.n_actions = self.jobs + int(wait)
+        self.shop, self.state = dynamics.empty_arrays(copies, *size)
+        self.seen = empty_observation(copies, *size, self.n_actions)
+        self.scratch = empty_scratch(copies, self.machines)
+        self.instances: list[JobShopInstance | None] = [None] * copies
+        self.reward = np.zeros(copies)
+        self.done = np.zeros(copies, np.bool_)
+        self._reset, self._step = kernel_of(dynamics)
+
+    def reset(self, which: NDArray[np.bool_], rngs: Sequence[np.random.Generator]) -> None:
+        """Draw a new instance for, and restart, every copy marked in ``which`` (B,)."""
+        for b in np.flatnonzero(which):
+            self.put(int(b), self.draw(rngs[b]))
+        self.restart(which)
+
+    def put(self, b: int, instance: JobShopInstance) -> None:
+        """Give copy ``b`` an instance; it must fit the padding."""
+        if (
+            instance.n_jobs > self.jobs
+            or instance.n_operations > self.operations
+            or instance.n_machines > self.machines
+        ):
+            raise InputError(
+                f"instance {instance.name} has {instance.n_jobs} jobs, {instance.n_operations} operations and "
+                f"{instance.n_machines} machines; the environment holds {self.jobs}, {self.operations} and {self.machines}"
+            )
+        self.dynamics.put_instance(self.shop, b, instance)
+        self.instances[b] = instance
+
+    def restart(self, which: NDArray[np.bool_]) -> None:
+        """Restart the marked copies on the instances they have."""
+        self._reset(self.shop, self.state, self.scratch, self.seen, which, self.options)
+        self.reward[which] = 0.0
+        self.done[which] = False
+
+    def step(self, action: NDArray[np.int64], skip: NDArray[np.bool_]) -> None:
+        """Act in every copy not in ``skip``; ``reward`` and ``done`` are written in place."""
+        bad = self._step(
+            self.shop, self.state, self.scratch, self.seen, action, skip, self.options, self.reward, self.done
+        )
+        if bad >= 0:
+            allowed = np.flatnonzero(self.seen.action_mask[bad]).tolist()
+            raise InvalidActionError(f"action {int(action[bad])} in copy {bad} is not allowed; allowed now: {allowed}")
+
+    def observation(self) -> Observation:
+        """The buffers by name, not copied: the next step overwrites them."""
+        seen = self.seen._asdict()
+        if not self.options.nodes:
+            del seen["operations"]
+        return seen
+
+    def solution(self, b: int) -> NDArray[np.int64]:
+        """Start times of copy ``b``, (N,) int64: what ``Problem.check`` takes."""
+        instance = self.instances[b]
+        assert instance is not None, "reset first"
+        return self.state.start[b, : instance.n_operations].copy()
+
+    def observation_space(self) -> spaces.Dict:
+        """Space of one copy's observation."""
+
+        def box(*shape: int) -> spaces.Box:
+            return spaces.Box(-np.inf, np.inf, shape, np.float32)
+
+        found: dict[str, spaces.Space[Any]] = {
+            "operations": box(self.operations, len(OPERATION_FEATURES)),
+            "jobs": box(self.jobs, len(JOB_FEATURES)),
+            "machines": box(self.machines, len(MACHINE_FEATURES)),
+            "shop": box(len(SHOP_FEATURES)),
+            "route": box(self.operations, len(ROUTE_FEATURES)),
+            "operation_job": spaces.Box(-1, self.jobs - 1, (self.operations,), np.int64),
+            "operation_machine": spaces.Box(-1, self.machines - 1, (self.operations,), np.int64),
+            "next_operation": spaces.Box(-1, self.operations - 1, (self.jobs,), np.int64),
+            "action_mask": spaces.Box(0, 1, (self.n_actions,), np.int8),
+        }
+        if not self.options.nodes:
+            del found["operations"]
+        return spaces.Dict(found)

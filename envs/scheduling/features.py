@@ -1,0 +1,322 @@
+"""Observations of the scheduling environments, written in place by numba from a dynamics state.
+
+Lengths are divided by the instance's mean duration ``d`` or by the rest of the makespan bound ``L = bound - clock``, so
+that a policy sees the same numbers at every size and time unit. ``squash(x) = x / (1 + |x|)`` keeps open-ended ones in
+(-1, 1).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from optgap.co.dynamics.job_shop import ShopArrays, ShopState, lower_bound
+
+F32 = NDArray[np.float32]
+
+OPERATION_FEATURES = (
+    "not started (its job is not there yet)",
+    "in process",
+    "delayed (its job waits for it)",
+    "done",
+    "duration / d",
+    "share of its job's work that is done",
+    "operations left in its job / most operations of a job",
+    "waiting time / d, squashed (delayed operations)",
+    "remaining processing time / d (in process)",
+    "lower bound of its completion / bound of the makespan",
+)
+JOB_FEATURES = (
+    "candidate",
+    "duration of the next operation / 2d",
+    "work left / L",
+    "slack of the job: (earliest begin + work left - bound) / L",
+    "operations left / most operations of a job",
+    "time since the job is ready / d, squashed; negative while in process",
+    "work left on the next operation's machine / L",
+    "slack of that machine: (idle from + work left - bound) / L",
+    "share of the unfinished jobs whose next operation is on that machine",
+    "idle-from of the machine after next - end of the next operation, / d, squashed",
+    "work left on the machine after next / L",
+    "work queued at the machine after next / d, squashed",
+    "duration of the operation after next / 2d",
+    "the next operation is the last",
+    "work left / most work left among jobs queued at the machine",
+    "(duration - shortest duration queued at the machine) / d, squashed",
+    "work before the job reaches the busiest machine / d, squashed; 1 if it does not",
+    "duration on the busiest machine / 2d",
+    "(earliest begin - clock) / d, squashed",
+    "share of the job's operations left",
+    "load of the machines on the rest of the route, weighted by duration, / L",
+    "regret: (bound of the jobs that would queue behind it - bound) / L, squashed",
+    "machine is down",
+)
+MACHINE_FEATURES = (
+    "busy",
+    "time until idle / d, squashed",
+    "work left / L",
+    "share of the unfinished jobs queued at it",
+    "down",
+)
+SHOP_FEATURES = (
+    "share of the operations left",
+    "L / d, squashed",
+    "share of the jobs unfinished",
+    "jobs / (jobs + machines)",
+    "rise of the bound since time 0 / first bound",
+    "share of the jobs that are candidates",
+    "mean work left on a machine / L",
+    "most work left of a job / L",
+)
+ROUTE_FEATURES = (
+    "duration / 2d",
+    "work before it in its job / first bound",
+    "work after it in its job / first bound",
+    "share of its job's operations before it",
+    "load of its machine / first bound",
+    "work of its job / first bound",
+)
+
+
+class ShopObservation(NamedTuple):
+    """Buffers of B observations; float32 unless said otherwise, zero where padded."""
+
+    operations: F32  # (B, N, 10) OPERATION_FEATURES
+    jobs: F32  # (B, J, 23) JOB_FEATURES; zero for finished jobs
+    machines: F32  # (B, M, 5) MACHINE_FEATURES
+    shop: F32  # (B, 8) SHOP_FEATURES
+    route: F32  # (B, N, 6) ROUTE_FEATURES: constant over an episode
+    operation_job: NDArray[np.int64]  # (B, N) job of each operation, -1 where padded
+    operation_machine: NDArray[np.int64]  # (B, N) machine of each operation, -1 where padded
+    next_operation: NDArray[np.int64]  # (B, J) next operation of each job, -1 where finished or padded
+    action_mask: NDArray[np.int8]  # (B, A) 1 where the action is allowed
+
+
+class Scratch(NamedTuple):
+    """Work space and per-episode constants of the feature functions."""
+
+    bound: NDArray[np.int64]  # (B,) lower bound of the makespan now
+    charged: NDArray[np.int64]  # (B,) makespan or bound that past rewards have paid for
+    first_bound: NDArray[np.int64]  # (B,) lower bound at time 0
+    mean_duration: NDArray[np.float64]  # (B,) d
+    most_operations: NDArray[np.int64]  # (B,) most operations of a job
+    queue: NDArray[np.int64]  # (M, 5) a machine's queue: jobs, work, shortest, longest rest, second longest rest
+
+
+def empty_observation(copies: int, jobs: int, operations: int, machines: int, actions: int) -> ShopObservation:
+    """Zeroed buffers."""
+    return ShopObservation(
+        np.zeros((copies, operations, len(OPERATION_FEATURES)), np.float32),
+        np.zeros((copies, jobs, len(JOB_FEATURES)), np.float32),
+        np.zeros((copies, machines, len(MACHINE_FEATURES)), np.float32),
+        np.zeros((copies, len(SHOP_FEATURES)), np.float32),
+        np.zeros((copies, operations, len(ROUTE_FEATURES)), np.float32),
+        np.full((copies, operations), -1, np.int64),
+        np.full((copies, operations), -1, np.int64),
+        np.full((copies, jobs), -1, np.int64),
+        np.zeros((copies, actions), np.int8),
+    )
+
+
+def empty_scratch(copies: int, machines: int) -> Scratch:
+    """Zeroed work space."""
+    return Scratch(
+        np.zeros(copies, np.int64),
+        np.zeros(copies, np.int64),
+        np.zeros(copies, np.int64),
+        np.ones(copies),
+        np.zeros(copies, np.int64),
+        np.zeros((machines, 5), np.int64),
+    )
+
+
+@njit(cache=True, inline="always")
+def squash(x: float) -> float:
+    """x / (1 + |x|)."""
+    return x / (1.0 + abs(x))
+
+
+@njit(cache=True)
+def observe_route(shop: ShopArrays, state: ShopState, scratch: Scratch, seen: ShopObservation, b: int) -> None:
+    """Write what is constant over the episode of copy ``b``; call right after its reset."""
+    jobs = shop.n_jobs[b]
+    operations = shop.job_ptr[b, jobs]
+    total = 0
+    most = 0
+    for j in range(jobs):
+        total += shop.work[b, shop.job_ptr[b, j]]
+        most = max(most, shop.job_ptr[b, j + 1] - shop.job_ptr[b, j])
+    scratch.mean_duration[b] = max(total / operations, 1e-9)
+    scratch.most_operations[b] = most
+    scratch.first_bound[b] = max(lower_bound(shop, state, b), 1)
+    d = scratch.mean_duration[b]
+    bound = float(scratch.first_bound[b])
+    seen.operations[b] = 0.0
+    seen.route[b] = 0.0
+    seen.operation_job[b] = -1
+    seen.operation_machine[b] = -1
+    for j in range(jobs):
+        first, last = shop.job_ptr[b, j], shop.job_ptr[b, j + 1]
+        for o in range(first, last):
+            m = shop.machine[b, o]
+            seen.operation_job[b, o] = j
+            seen.operation_machine[b, o] = m
+            seen.route[b, o, 0] = shop.duration[b, o] / (2 * d)
+            seen.route[b, o, 1] = (shop.work[b, first] - shop.work[b, o]) / bound
+            seen.route[b, o, 2] = (shop.work[b, o] - shop.duration[b, o]) / bound
+            seen.route[b, o, 3] = (o - first) / (last - first)
+            seen.route[b, o, 4] = state.machine_work[b, m] / bound
+            seen.route[b, o, 5] = shop.work[b, first] / bound
+
+
+@njit(cache=True)
+def _observe_queues(shop: ShopArrays, state: ShopState, queue: NDArray[np.int64], b: int) -> tuple[int, int]:
+    """Fill ``queue``; return (number of unfinished jobs, most work left of a job)."""
+    queue[:] = 0
+    unfinished, most_work = 0, 0
+    for j in range(shop.n_jobs[b]):
+        o = state.next_operation[b, j]
+        if o < shop.job_ptr[b, j + 1]:
+            m = shop.machine[b, o]
+            p, work = shop.duration[b, o], shop.work[b, o]
+            unfinished += 1
+            most_work = max(most_work, work)
+            queue[m, 1] += p
+            if queue[m, 0] == 0 or p < queue[m, 2]:
+                queue[m, 2] = p
+            if work > queue[m, 3]:
+                queue[m, 4] = queue[m, 3]
+                queue[m, 3] = work
+            elif work > queue[m, 4]:
+                queue[m, 4] = work
+            queue[m, 0] += 1
+    return unfinished, most_work
+
+
+@njit(cache=True)
+def observe_jobs(
+    shop: ShopArrays, state: ShopState, scratch: Scratch, seen: ShopObservation, b: int
+) -> None:
+    """Write jobs, machines, shop and next_operation of copy ``b``."""
+    jobs, machines = shop.n_jobs[b], shop.n_machines[b]
+    clock = state.clock[b]
+    bound = scratch.bound[b]
+    d = scratch.mean_duration[b]
+    rest = float(max(bound - clock, 1))
+    most_operations = float(scratch.most_operations[b])
+    queue = scratch.queue
+    unfinished, most_work = _observe_queues(shop, state, queue, b)
+    share = 1.0 / max(unfinished, 1)
+    busiest, load, total = 0, -1, 0
+    for m in range(machines):
+        work = state.machine_work[b, m]
+        total += work
+        if work > 0 and state.machine_ready[b, m] + work > load:
+            load = state.machine_ready[b, m] + work
+            busiest = m
+        until = max(state.machine_ready[b, m] - clock, 0)
+        row = seen.machines[b, m]
+        row[0] = until > 0
+        row[1] = squash(until / d)
+        row[2] = work / rest
+        row[3] = queue[m, 0] * share
+        row[4] = state.down[b, m]
+    seen.jobs[b] = 0.0
+    seen.next_operation[b] = -1
+    for j in range(jobs):
+        o, last = state.next_operation[b, j], shop.job_ptr[b, j + 1]
+        if o >= last:
+            continue
+        seen.next_operation[b, j] = o
+        m, p, work = shop.machine[b, o], shop.duration[b, o], shop.work[b, o]
+        idle = state.machine_ready[b, m]
+        begin = max(state.job_ready[b, j], idle)
+        x = seen.jobs[b, j]
+        x[0] = state.candidate[b, j]
+        x[1] = p / (2 * d)
+        x[2] = work / rest
+        x[3] = (max(begin, clock) + work - bound) / rest
+        x[4] = (last - o) / most_operations
+        x[5] = squash((clock - state.job_ready[b, j]) / d)
+        x[6] = state.machine_work[b, m] / rest
+        x[7] = (max(idle, clock) + state.machine_work[b, m] - bound) / rest
+        x[8] = queue[m, 0] * share
+        if o + 1 < last:
+            after = shop.machine[b, o + 1]
+            x[9] = squash((state.machine_ready[b, after] - max(begin, clock) - p) / d)
+            x[10] = state.machine_work[b, after] / rest
+            x[11] = squash(queue[after, 1] / d)
+            x[12] = shop.duration[b, o + 1] / (2 * d)
+        else:
+            x[13] = 1.0
+        x[14] = work / max(queue[m, 3], 1)
+        x[15] = squash((p - queue[m, 2]) / d)
+        x[16] = 1.0
+        crowd = 0.0
+        for k in range(o, last):
+            route = shop.machine[b, k]
+            crowd += shop.duration[b, k] * state.machine_work[b, route]
+            if route == busiest and x[17] == 0.0:
+                x[16] = squash((work - shop.work[b, k]) / d)
+                x[17] = shop.duration[b, k] / (2 * d)
+        x[18] = squash((begin - clock) / d) if begin > clock else 0.0
+        x[19] = (last - o) / (last - shop.job_ptr[b, j])
+        x[20] = crowd / (max(work, 1) * rest)
+        behind = queue[m, 4] if work == queue[m, 3] else queue[m, 3]
+        x[21] = squash((max(begin, clock) + p + behind - bound) / rest) if behind > 0 else -1.0
+        x[22] = state.down[b, m]
+    y = seen.shop[b]
+    y[0] = state.left[b] / shop.job_ptr[b, jobs]
+    y[1] = squash(rest / (10 * d))
+    y[2] = unfinished / jobs
+    y[3] = jobs / (jobs + machines)
+    y[4] = (bound - scratch.first_bound[b]) / scratch.first_bound[b]
+    y[5] = state.n_candidates[b] / jobs
+    y[6] = total / (machines * rest)
+    y[7] = most_work / rest
+
+
+@njit(cache=True)
+def observe_operations(shop: ShopArrays, state: ShopState, scratch: Scratch, seen: ShopObservation, b: int) -> None:
+    """Write the nodes of the typed graph of copy ``b``: operations in the states of Park et al. 2021, section 4.1."""
+    clock = state.clock[b]
+    d = scratch.mean_duration[b]
+    bound = float(max(scratch.bound[b], 1))
+    for j in range(shop.n_jobs[b]):
+        first, last, upcoming = shop.job_ptr[b, j], shop.job_ptr[b, j + 1], state.next_operation[b, j]
+        work = max(shop.work[b, first], 1)
+        undone = shop.work[b, upcoming] if upcoming < last else 0
+        ratio = 1.0 - undone / work
+        left = (last - upcoming) / scratch.most_operations[b]
+        ready = state.job_ready[b, j]
+        for o in range(first, last):
+            x = seen.operations[b, o]
+            p = shop.duration[b, o]
+            x[0] = 0.0
+            x[1] = 0.0
+            x[2] = 0.0
+            x[3] = 0.0
+            x[4] = p / d
+            x[5] = ratio
+            x[6] = left
+            x[7] = 0.0
+            x[8] = 0.0
+            if o < upcoming:
+                end = state.start[b, o] + p
+                if o == upcoming - 1 and ready > clock:
+                    x[1] = 1.0
+                    x[8] = (ready - clock) / d
+                    end = ready
+                else:
+                    x[3] = 1.0
+                x[9] = end / bound
+            else:
+                if o == upcoming and ready <= clock:
+                    x[2] = 1.0
+                    x[7] = squash((clock - ready) / d)
+                else:
+                    x[0] = 1.0
+                x[9] = (max(ready, clock) + undone - shop.work[b, o] + p) / bound
