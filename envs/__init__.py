@@ -1,4 +1,24 @@
 """Gymnasium environments over the problems of optgap.co."""
 
+import gymnasium as gym
+
 if __name__ == "envs":
     raise ImportError("import optgap.envs, not envs: the folder is part of the package optgap (pip install optgap)")
+
+SCHEDULING = "optgap.envs.scheduling"
+
+# id -> entry points of the single and of the natively batched environment, imported when the first one is made
+ENTRY_POINTS = {
+    "optgap/JobShop-v0": (f"{SCHEDULING}.env:JobShopEnv", f"{SCHEDULING}.vector_env:JobShopVectorEnv"),
+    "optgap/BlockingJobShop-v0": (
+        f"{SCHEDULING}.env:BlockingJobShopEnv",
+        f"{SCHEDULING}.vector_env:BlockingJobShopVectorEnv",
+    ),
+}
+
+
+def register_environments() -> None:
+    """Make every id of :data:`ENTRY_POINTS` known to Gymnasium; an id that is known already is left alone."""
+    for name, (single, batched) in ENTRY_POINTS.items():
+        if name not in gym.registry:
+            gym.register(name, entry_point=single, vector_entry_point=batched)
