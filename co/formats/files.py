@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import tempfile
 from pathlib import Path
 
@@ -24,7 +23,9 @@ def read_text(path: Path) -> str:
         raise InputError(f"{path}: is a folder; expected a file") from None
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise InputError(f"{path}: line {line}: byte {error.object[error.start]:#04x} is not UTF-8; expected text") from None
+        raise InputError(
+            f"{path}: line {line}: byte {error.object[error.start]:#04x} is not UTF-8; expected text"
+        ) from None
     except (OSError, ValueError) as error:  # ValueError: a path with a null character
         raise InputError(f"{path}: cannot be read: {error}") from None
 
@@ -38,13 +39,13 @@ def write_text(path: Path, text: str) -> None:
     temporary = None
     try:
         with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="\n", dir=path.parent, delete=False) as file:
-            temporary = file.name
+            temporary = Path(file.name)
             file.write(text)
-        os.chmod(temporary, 0o644)  # a temporary file is private; a result is not
-        os.replace(temporary, path)
+        temporary.chmod(0o644)  # a temporary file is private; a result is not
+        temporary.replace(path)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be written: {error}") from None
     finally:
         if temporary is not None:
-            with contextlib.suppress(OSError):  # gone already where os.replace succeeded
-                os.unlink(temporary)
+            with contextlib.suppress(OSError):  # gone already where it became the file
+                temporary.unlink()

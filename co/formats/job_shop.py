@@ -166,7 +166,9 @@ def _from_text(path: Path, text: str) -> JobShopInstance:
     n_jobs = _integer(header[0], where, "the number of jobs", SIZE_LIMIT, 1)
     n_machines = _integer(header[1], where, "the number of machines", SIZE_LIMIT, 1)
     if len(rows) - 1 < n_jobs:
-        raise InputError(f"{path}: line {end}: the file ends after {len(rows) - 1} of {n_jobs} jobs; expected one line a job")
+        raise InputError(
+            f"{path}: line {end}: the file ends after {len(rows) - 1} of {n_jobs} jobs; expected one line a job"
+        )
     if len(rows) - 1 > n_jobs:
         raise InputError(f"{path}: line {rows[n_jobs + 1][0]}: more lines than jobs; expected {n_jobs} job lines")
     machine: list[int] = []
@@ -218,7 +220,9 @@ def _listing(data: dict[str, Any], key: str, where: str) -> list[Any]:
 
 def _from_json(path: Path, data: Any) -> JobShopInstance:
     if not isinstance(data, dict) or data.get("format") != INSTANCE_FORMAT:
-        raise InputError(f'{path}: line 1: not a job-shop instance; expected an object with "format": "{INSTANCE_FORMAT}"')
+        raise InputError(
+            f'{path}: line 1: not a job-shop instance; expected an object with "format": "{INSTANCE_FORMAT}"'
+        )
     if data.get("version") != VERSION:
         raise InputError(f"{path}: version is {str(data.get('version'))[:20]}; expected {VERSION}")
     if unknown := data.keys() - {"format", "version", "machines", "jobs", "down"}:
@@ -240,7 +244,9 @@ def _from_json(path: Path, data: Any) -> JobShopInstance:
         for k, operation in enumerate(_listing(job, "operations", where)):
             at = f"{where}.operations[{k}]"
             m, p = _row(operation, at, ("machine", "duration"))
-            operations.append([_within(m, at, "a machine index", n_machines - 1), _within(p, at, "a duration", TIME_LIMIT)])
+            operations.append(
+                [_within(m, at, "a machine index", n_machines - 1), _within(p, at, "a duration", TIME_LIMIT)]
+            )
         job_ptr.append(len(operations))
     windows = []
     for k, window in enumerate(_listing(data, "down", str(path)) if "down" in data else []):

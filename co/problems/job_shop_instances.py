@@ -112,7 +112,9 @@ def load_job_shop(name_or_path: str | Path) -> JobShopInstance:
         jobs, machines, percent, seed = map(int, match.groups())
         _require_size(name, jobs, machines)
         rng = np.random.default_rng(seed)
-        return BLOCKING_JOB_SHOP.generate(rng, jobs=jobs, machines=machines, shutdown_probability=percent / 100, name=name)
+        return BLOCKING_JOB_SHOP.generate(
+            rng, jobs=jobs, machines=machines, shutdown_probability=percent / 100, name=name
+        )
     path = Path(name_or_path)
     if path.suffix or path.exists() or len(path.parts) > 1:
         return _with_bounds(read_job_shop(path))

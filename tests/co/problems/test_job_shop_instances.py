@@ -1,4 +1,4 @@
-"""Instances by name: the generator reproduces the public files, bounds carry their date, wrong names list right ones."""
+"""Instances by name: the generator reproduces the public files, bounds carry a date, wrong names list right ones."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from optgap.co.core import Bounds, InputError
 from optgap.co.formats.job_shop import read_job_shop, read_job_shops, write_job_shop
 from optgap.co.problems.blocking_job_shop import BlockingJobShopInstance
@@ -75,7 +76,9 @@ def test_random_names_are_seeded() -> None:
 
 
 def test_wrong_names_list_near_ones(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"unknown instance 'ta81' \(did you mean .*ta80.*ft06, ft10, ft20, ta01 to ta80"):
+    with pytest.raises(
+        InputError, match=r"unknown instance 'ta81' \(did you mean .*ta80.*ft06, ft10, ft20, ta01 to ta80"
+    ):
         load_job_shop("ta81")
     with pytest.raises(InputError, match=r"absent\.txt: no such file"):
         load_job_shop(tmp_path / "absent.txt")
