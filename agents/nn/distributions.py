@@ -1,0 +1,147 @@
+"""Action distributions, and which of them an action space takes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import gymnasium as gym
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from optgap.co.core import InputError
+
+
+class Distribution(Protocol):
+    """A batch of B action distributions."""
+
+    def sample(self) -> Tensor:
+        """Actions (B, ...), from torch's global generator."""
+        ...
+
+    def mode(self) -> Tensor:
+        """The most probable actions (B, ...)."""
+        ...
+
+    def log_probability(self, actions: Tensor) -> Tensor:
+        """Log-probability (density) of ``actions`` (B, ...): (B,) float32."""
+        ...
+
+    def entropy(self) -> Tensor:
+        """Entropy in nats (B,) float32."""
+        ...
+
+
+class MaskedCategorical:
+    """Categorical over A actions, of which ``masks`` (B, A) bool allows some.
+
+    A forbidden logit becomes the least finite number, not minus infinity: a row that allows nothing (the observation
+    after an episode's end) stays finite and uniform, and no gradient is NaN.
+    """
+
+    def __init__(self, logits: Tensor, masks: Tensor | None = None) -> None:
+        logits = logits.float()
+        self.masks = masks
+        if masks is not None:
+            logits = logits.masked_fill(~masks, torch.finfo(logits.dtype).min)
+        self.log_probabilities = torch.log_softmax(logits, dim=-1)  # (B, A)
+
+    def sample(self) -> Tensor:
+        return torch.multinomial(self.log_probabilities.exp(), 1).squeeze(-1)
+
+    def mode(self) -> Tensor:
+        return self.log_probabilities.argmax(dim=-1)
+
+    def log_probability(self, actions: Tensor) -> Tensor:
+        return self.log_probabilities.gather(-1, actions.long().unsqueeze(-1)).squeeze(-1)
+
+    def entropy(self) -> Tensor:
+        terms = self.log_probabilities.exp() * self.log_probabilities
+        if self.masks is not None:
+            terms = terms.masked_fill(~self.masks, 0.0)
+        return -terms.sum(dim=-1)
+
+
+class MultiCategorical:
+    """Independent categoricals side by side: ``parameters`` and ``masks`` are (B, sum(sizes)), actions (B, len(sizes))."""
+
+    def __init__(self, parameters: Tensor, sizes: list[int], masks: Tensor | None = None) -> None:
+        parts = [None] * len(sizes) if masks is None else list(masks.split(sizes, dim=-1))
+        self.parts = [
+            MaskedCategorical(logits, part) for logits, part in zip(parameters.split(sizes, dim=-1), parts, strict=True)
+        ]
+
+    def sample(self) -> Tensor:
+        return torch.stack([part.sample() for part in self.parts], dim=-1)
+
+    def mode(self) -> Tensor:
+        return torch.stack([part.mode() for part in self.parts], dim=-1)
+
+    def log_probability(self, actions: Tensor) -> Tensor:
+        terms = [part.log_probability(actions[:, i]) for i, part in enumerate(self.parts)]
+        return torch.stack(terms).sum(dim=0)
+
+    def entropy(self) -> Tensor:
+        return torch.stack([part.entropy() for part in self.parts]).sum(dim=0)
+
+
+class DiagonalGaussian:
+    """Normal with a diagonal covariance; ``parameters`` (B, 2 d) are the means, then the log standard deviations."""
+
+    def __init__(self, parameters: Tensor) -> None:
+        self.mean, self.log_std = parameters.float().chunk(2, dim=-1)
+
+    def sample(self) -> Tensor:
+        return self.mean + self.log_std.exp() * torch.randn_like(self.mean)
+
+    def mode(self) -> Tensor:
+        return self.mean
+
+    def log_probability(self, actions: Tensor) -> Tensor:
+        standardized = (actions - self.mean) * torch.exp(-self.log_std)
+        return -(0.5 * standardized**2 + self.log_std + 0.5 * math.log(2 * math.pi)).sum(dim=-1)
+
+    def entropy(self) -> Tensor:
+        return (self.log_std + 0.5 * math.log(2 * math.pi * math.e)).sum(dim=-1)
+
+
+@dataclass(frozen=True)
+class ActionInterface:
+    """What an action space asks of a policy."""
+
+    parameters: int
+    """Numbers that parameterize the distribution of one action."""
+
+    distribution: Callable[[Tensor, Tensor | None], Distribution]
+    """(parameters (B, P), masks (B, A) bool or None) -> the distribution."""
+
+    to_environment: Callable[[NDArray[Any]], NDArray[Any]]
+    """A distribution's actions (B, ...) -> the environment's (offsets added, bounds clipped)."""
+
+
+def action_interface(space: gym.Space[Any]) -> ActionInterface:
+    """Discrete: categorical; MultiDiscrete (one axis): categoricals side by side; Box: diagonal Gaussian, clipped to the
+    bounds on the environment's side only, so that its density stays exact. Others raise :class:`InputError`."""
+    if isinstance(space, gym.spaces.Discrete):
+        start = int(space.start)
+        return ActionInterface(int(space.n), MaskedCategorical, lambda actions: actions + start)
+    if isinstance(space, gym.spaces.MultiDiscrete) and space.nvec.ndim == 1:
+        sizes = [int(size) for size in space.nvec]
+        starts = space.start
+        return ActionInterface(
+            sum(sizes),
+            lambda parameters, masks: MultiCategorical(parameters, sizes, masks),
+            lambda actions: (actions + starts).astype(starts.dtype),
+        )
+    if isinstance(space, gym.spaces.Box) and np.issubdtype(space.dtype, np.floating):
+        box = space
+
+        def clip(actions: NDArray[Any]) -> NDArray[Any]:
+            return np.clip(actions.reshape(-1, *box.shape), box.low, box.high).astype(box.dtype)
+
+        return ActionInterface(2 * math.prod(box.shape), lambda parameters, _: DiagonalGaussian(parameters), clip)
+    raise InputError(f"action space {space} has no policy; expected Discrete, MultiDiscrete (one axis) or a float Box")

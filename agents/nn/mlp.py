@@ -1,0 +1,97 @@
+"""Multilayer perceptrons: the actor-critic of environments whose observations are plain vectors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import gymnasium as gym
+import torch
+from torch import Tensor, nn
+
+from optgap.agents.nn.distributions import action_interface
+from optgap.co.core import InputError
+
+
+class MLPSettings(Protocol):
+    """The part of a configuration that an :class:`MLPActorCritic` reads."""
+
+    hidden_sizes: list[int]
+
+
+def mlp(
+    sizes: Sequence[int], activation: type[nn.Module] = nn.Tanh, output_gain: float = math.sqrt(2.0)
+) -> nn.Sequential:
+    """Linear layers ``sizes[0] -> ... -> sizes[-1]`` with an activation between any two; orthogonal weights of gain
+    sqrt(2), of ``output_gain`` in the last layer, and zero biases."""
+    layers: list[nn.Module] = []
+    for i, (inputs, outputs) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+        linear = nn.Linear(inputs, outputs)
+        last = i == len(sizes) - 2
+        nn.init.orthogonal_(linear.weight, output_gain if last else math.sqrt(2.0))
+        nn.init.zeros_(linear.bias)
+        layers += [linear] if last else [linear, activation()]
+    return nn.Sequential(*layers)
+
+
+def flat_size(space: gym.Space[Any]) -> int:
+    """Width of :func:`flatten`; a space that it cannot flatten raises :class:`InputError`."""
+    if isinstance(space, gym.spaces.Dict):
+        return sum(flat_size(part) for part in space.spaces.values())
+    if isinstance(space, gym.spaces.Discrete):
+        return int(space.n)
+    if isinstance(space, gym.spaces.MultiDiscrete):
+        return int(space.nvec.sum())
+    if isinstance(space, gym.spaces.Box | gym.spaces.MultiBinary):
+        return math.prod(space.shape)
+    raise InputError(f"observation space {space} cannot be flattened; expected Box, Discrete, Multi* or a Dict of them")
+
+
+def flatten(observation: Any, space: gym.Space[Any]) -> Tensor:
+    """Observations (B, ...) of ``space`` as float vectors (B, :func:`flat_size`); integers of Discrete and MultiDiscrete
+    spaces become one-hot."""
+    if isinstance(space, gym.spaces.Dict):
+        return torch.cat([flatten(observation[key], part) for key, part in space.spaces.items()], dim=-1)
+    if isinstance(space, gym.spaces.Discrete):
+        return one_hot(observation - int(space.start), int(space.n))
+    if isinstance(space, gym.spaces.MultiDiscrete):
+        columns = zip(
+            observation.flatten(1).unbind(1), space.start.ravel().tolist(), space.nvec.ravel().tolist(), strict=True
+        )
+        return torch.cat([one_hot(column - start, size) for column, start, size in columns], dim=-1)
+    tensor: Tensor = observation
+    return tensor.flatten(1).float() if tensor.ndim > 1 else tensor.float().unsqueeze(1)
+
+
+def one_hot(index: Tensor, size: int) -> Tensor:
+    """(B,) integers -> (B, size) float."""
+    return nn.functional.one_hot(index.long(), size).float()
+
+
+class MLPActorCritic(nn.Module):
+    """Two separate perceptrons of tanh layers over the flattened observation: distribution parameters, and value.
+
+    ``forward(observation)`` takes a tensor (B, ...) or a dict of them and returns parameters (B, P), where P is
+    ``action_interface(action_space).parameters``, and values (B,). The standard deviations of a Box action do not depend
+    on the observation and begin at 1 (Schulman et al. 2017, section 6.1).
+    """
+
+    def __init__(self, observation_space: gym.Space[Any], action_space: gym.Space[Any], config: MLPSettings) -> None:
+        super().__init__()
+        self.observation_space = observation_space
+        inputs, outputs = flat_size(observation_space), action_interface(action_space).parameters
+        self.log_std: nn.Parameter | None = None
+        if isinstance(action_space, gym.spaces.Box):
+            outputs //= 2
+            self.log_std = nn.Parameter(torch.zeros(outputs))
+        # A gain of 0.01 makes the first policy nearly uniform, which keeps its early updates unbiased by the weights.
+        self.actor = mlp([inputs, *config.hidden_sizes, outputs], output_gain=0.01)
+        self.critic = mlp([inputs, *config.hidden_sizes, 1], output_gain=1.0)
+
+    def forward(self, observation: Any) -> tuple[Tensor, Tensor]:
+        features = flatten(observation, self.observation_space)
+        parameters = self.actor(features)
+        if self.log_std is not None:
+            parameters = torch.cat([parameters, self.log_std.expand_as(parameters)], dim=-1)
+        return parameters, self.critic(features).squeeze(-1)
