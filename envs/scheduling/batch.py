@@ -140,8 +140,11 @@ class ShopBatch:
     def observation_space(self) -> spaces.Dict:
         """Space of one copy's observation."""
 
+        # a duration is at most N mean durations, and every other feature is smaller
+        limit = float(self.operations + 1)
+
         def box(*shape: int) -> spaces.Box:
-            return spaces.Box(-np.inf, np.inf, shape, np.float32)
+            return spaces.Box(-limit, limit, shape, np.float32)
 
         found: dict[str, spaces.Space[Any]] = {
             "operations": box(self.operations, len(OPERATION_FEATURES)),
