@@ -18,8 +18,9 @@ class Agent(Protocol):
     """An agent learns on an environment, acts, and is saved and loaded without pickle.
 
     Constructed as ``AgentClass(env_config, config, seed=0, device="cpu")`` where ``config`` is the dataclass registered
-    beside it. All randomness derives from (seed, update counter), so that weights + optimizer + counters are the whole
-    state of a run and a resumed run equals an uninterrupted one.
+    beside it; its ``checkpoint_interval`` counts updates, and at each such boundary ``learn`` resets the environments.
+    All randomness derives from (seed, update counter), so that weights + optimizer + counters are the whole state of a
+    run and a resumed run equals an uninterrupted one.
     """
 
     env_config: EnvironmentConfig
@@ -31,17 +32,30 @@ class Agent(Protocol):
         """Train until ``self.steps >= total_steps`` (a resumed agent continues where it stopped)."""
         ...
 
-    def predict(self, observation: Any, action_masks: Any = None, deterministic: bool = False) -> tuple[Any, None]:
-        """Actions for a batch of observations or a single one (the Stable-Baselines3 convention)."""
+    def predict(
+        self,
+        observation: Any,
+        action_masks: Any = None,
+        deterministic: bool = False,
+        state: None = None,
+        episode_start: Any = None,
+    ) -> tuple[Any, None]:
+        """Actions for a batch of observations or a single one (the Stable-Baselines3 convention).
+
+        ``state`` and ``episode_start`` are there because Stable-Baselines3's ``evaluate_policy`` passes them.
+        """
         ...
 
     def save(self, path: str | Path) -> None:
-        """Write the folder ``path`` atomically: safetensors (weights, optimizer state) and json (configuration, counters)."""
+        """Write the folder ``path`` atomically: safetensors (weights, optimizer) and json (configuration, counters)."""
         ...
 
     @classmethod
-    def load(cls, path: str | Path, device: str = "cpu") -> Self:
-        """Read what ``save`` wrote; weights of another version or shape raise :class:`InputError`."""
+    def load(cls, path: str | Path, device: str = "cpu", env_config: EnvironmentConfig | None = None) -> Self:
+        """Read what ``save`` wrote; weights of another version or shape raise :class:`InputError`.
+
+        ``env_config`` replaces the stored environment, for instance by instances of another size.
+        """
         ...
 
 

@@ -67,7 +67,7 @@ class MaskedCategorical:
 
 
 class MultiCategorical:
-    """Independent categoricals side by side: ``parameters`` and ``masks`` are (B, sum(sizes)), actions (B, len(sizes))."""
+    """Independent categoricals side by side: parameters and masks (B, sum(sizes)), actions (B, len(sizes))."""
 
     def __init__(self, parameters: Tensor, sizes: list[int], masks: Tensor | None = None) -> None:
         parts = [None] * len(sizes) if masks is None else list(masks.split(sizes, dim=-1))
@@ -124,8 +124,11 @@ class ActionInterface:
 
 
 def action_interface(space: gym.Space[Any]) -> ActionInterface:
-    """Discrete: categorical; MultiDiscrete (one axis): categoricals side by side; Box: diagonal Gaussian, clipped to the
-    bounds on the environment's side only, so that its density stays exact. Others raise :class:`InputError`."""
+    """The distribution that an action space takes; spaces without one raise :class:`InputError`.
+
+    Discrete: categorical. MultiDiscrete (one axis): categoricals side by side. Box: diagonal Gaussian, clipped to the
+    bounds on the environment's side only, so that its density stays exact.
+    """
     if isinstance(space, gym.spaces.Discrete):
         start = int(space.start)
         return ActionInterface(int(space.n), MaskedCategorical, lambda actions: actions + start)
@@ -141,7 +144,8 @@ def action_interface(space: gym.Space[Any]) -> ActionInterface:
         box = space
 
         def clip(actions: NDArray[Any]) -> NDArray[Any]:
-            return np.clip(actions.reshape(-1, *box.shape), box.low, box.high).astype(box.dtype)
+            clipped: NDArray[Any] = np.clip(actions.reshape(-1, *box.shape), box.low, box.high).astype(box.dtype)
+            return clipped
 
         return ActionInterface(2 * math.prod(box.shape), lambda parameters, _: DiagonalGaussian(parameters), clip)
     raise InputError(f"action space {space} has no policy; expected Discrete, MultiDiscrete (one axis) or a float Box")

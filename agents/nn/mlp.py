@@ -23,8 +23,10 @@ class MLPSettings(Protocol):
 def mlp(
     sizes: Sequence[int], activation: type[nn.Module] = nn.Tanh, output_gain: float = math.sqrt(2.0)
 ) -> nn.Sequential:
-    """Linear layers ``sizes[0] -> ... -> sizes[-1]`` with an activation between any two; orthogonal weights of gain
-    sqrt(2), of ``output_gain`` in the last layer, and zero biases."""
+    """Linear layers ``sizes[0] -> ... -> sizes[-1]`` with an activation between any two.
+
+    Weights are orthogonal with gain sqrt(2), with ``output_gain`` in the last layer; biases are zero.
+    """
     layers: list[nn.Module] = []
     for i, (inputs, outputs) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
         linear = nn.Linear(inputs, outputs)
@@ -49,8 +51,10 @@ def flat_size(space: gym.Space[Any]) -> int:
 
 
 def flatten(observation: Any, space: gym.Space[Any]) -> Tensor:
-    """Observations (B, ...) of ``space`` as float vectors (B, :func:`flat_size`); integers of Discrete and MultiDiscrete
-    spaces become one-hot."""
+    """Observations (B, ...) of ``space`` as float vectors (B, :func:`flat_size`).
+
+    Integers of Discrete and MultiDiscrete spaces become one-hot.
+    """
     if isinstance(space, gym.spaces.Dict):
         return torch.cat([flatten(observation[key], part) for key, part in space.spaces.items()], dim=-1)
     if isinstance(space, gym.spaces.Discrete):
@@ -73,8 +77,8 @@ class MLPActorCritic(nn.Module):
     """Two separate perceptrons of tanh layers over the flattened observation: distribution parameters, and value.
 
     ``forward(observation)`` takes a tensor (B, ...) or a dict of them and returns parameters (B, P), where P is
-    ``action_interface(action_space).parameters``, and values (B,). The standard deviations of a Box action do not depend
-    on the observation and begin at 1 (Schulman et al. 2017, section 6.1).
+    ``action_interface(action_space).parameters``, and values (B,). The standard deviations of a Box action do not
+    depend on the observation and begin at 1 (Schulman et al. 2017, section 6.1).
     """
 
     def __init__(self, observation_space: gym.Space[Any], action_space: gym.Space[Any], config: MLPSettings) -> None:

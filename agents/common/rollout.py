@@ -1,0 +1,132 @@
+"""Storage of rollouts: what T steps of B environments looked like, and the minibatches an update draws from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from optgap.agents.common.gae import generalized_advantages
+from optgap.agents.common.tensors import Tree, map_tree, to_tensor
+
+
+class Decision(NamedTuple):
+    """What a policy decided for B environments."""
+
+    actions: NDArray[Any]  # (B, ...)
+    log_probabilities: NDArray[np.float32]  # (B,)
+    values: NDArray[np.float32]  # (B,)
+
+
+class Batch(NamedTuple):
+    """N transitions as tensors on one device."""
+
+    observations: Tree  # tensors (N, ...)
+    actions: torch.Tensor  # (N, ...)
+    masks: torch.Tensor | None  # (N, A) bool
+    log_probabilities: torch.Tensor  # (N,) float32, of the policy that acted
+    values: torch.Tensor  # (N,) float32, of the policy that acted
+    advantages: torch.Tensor  # (N,) float32
+    returns: torch.Tensor  # (N,) float32, targets of the value function
+
+    def select(self, index: torch.Tensor) -> Batch:
+        """The transitions at ``index`` (M,), integers on the batch's device."""
+        return Batch(
+            observations=map_tree(lambda tensor: tensor[index], self.observations),
+            actions=self.actions[index],
+            masks=None if self.masks is None else self.masks[index],
+            log_probabilities=self.log_probabilities[index],
+            values=self.values[index],
+            advantages=self.advantages[index],
+            returns=self.returns[index],
+        )
+
+
+class RolloutBuffer:
+    """T steps of B environments in autoreset mode NEXT_STEP.
+
+    Arrays are (T, B, ...) and are allocated at the first step from the shapes and dtypes seen there (float64 is stored
+    as float32). Observations and masks are copied in :meth:`decide`, before the environment steps and may overwrite
+    them. The step after an episode's end only resets: it is stored with ``valid`` False and never trained on.
+    """
+
+    def __init__(self, length: int, num_envs: int) -> None:
+        shape = (length, num_envs)
+        self.length, self.num_envs = length, num_envs
+        self.observations: Tree = None
+        self.actions: NDArray[Any] | None = None
+        self.masks: NDArray[np.bool_] | None = None
+        self.log_probabilities = np.zeros(shape, dtype=np.float32)
+        self.values = np.zeros((length + 1, num_envs), dtype=np.float32)
+        self.rewards = np.zeros(shape, dtype=np.float32)
+        self.terminated = np.zeros(shape, dtype=np.bool_)
+        self.truncated = np.zeros(shape, dtype=np.bool_)
+        self.valid = np.ones(shape, dtype=np.bool_)
+        self.advantages = np.zeros(shape, dtype=np.float32)
+        self.returns = np.zeros(shape, dtype=np.float32)
+
+    def decide(
+        self, t: int, observation: Tree, masks: NDArray[np.bool_] | None, decision: Decision, valid: NDArray[np.bool_]
+    ) -> None:
+        """Store step ``t`` up to its actions; ``valid`` (B,) is False where this step only resets."""
+        if self.observations is None:
+            self.observations = map_tree(self._allocate, observation)
+            self.actions = self._allocate(decision.actions)
+            self.masks = None if masks is None else self._allocate(masks)
+        assert self.actions is not None
+        map_tree(lambda store, array: np.copyto(store[t], array, casting="same_kind"), self.observations, observation)
+        self.actions[t] = decision.actions
+        if self.masks is not None:
+            self.masks[t] = masks
+        self.log_probabilities[t] = decision.log_probabilities
+        self.values[t] = decision.values
+        self.valid[t] = valid
+
+    def outcome(
+        self, t: int, rewards: NDArray[Any], terminated: NDArray[np.bool_], truncated: NDArray[np.bool_]
+    ) -> None:
+        """Store what the environments answered to step ``t``, each (B,)."""
+        self.rewards[t] = rewards
+        self.terminated[t] = terminated
+        self.truncated[t] = truncated
+
+    def estimate_advantages(self, gamma: float, gae_lambda: float) -> None:
+        """Fill ``advantages`` and ``returns``; row T of ``values`` must hold the value of the last observation."""
+        self.advantages, self.returns = generalized_advantages(
+            self.rewards, self.values, self.terminated, self.truncated, self.valid, gamma, gae_lambda
+        )
+
+    def batch(self, device: torch.device | str) -> Batch:
+        """All valid transitions, flattened, on ``device``."""
+        assert self.actions is not None, "the buffer is empty"
+        chosen = torch.from_numpy(np.flatnonzero(self.valid))
+
+        def flatten(array: NDArray[Any]) -> torch.Tensor:
+            flat = to_tensor(array.reshape(-1, *array.shape[2:]), "cpu")
+            return (flat if len(chosen) == len(flat) else flat[chosen]).to(device)
+
+        return Batch(
+            observations=map_tree(flatten, self.observations),
+            actions=flatten(self.actions),
+            masks=None if self.masks is None else flatten(self.masks),
+            log_probabilities=flatten(self.log_probabilities),
+            values=flatten(self.values[:-1]),
+            advantages=flatten(self.advantages),
+            returns=flatten(self.returns),
+        )
+
+    def _allocate(self, array: Any) -> NDArray[Any]:
+        array = np.asarray(array)
+        dtype = np.float32 if array.dtype == np.float64 else array.dtype
+        return np.zeros((self.length, *array.shape), dtype=dtype)
+
+
+def minibatches(batch: Batch, size: int, rng: np.random.Generator) -> Iterator[Batch]:
+    """``batch`` in random order, in equal parts (to within one) of at most ``size`` transitions."""
+    count = len(batch.advantages)
+    order = rng.permutation(count)
+    for part in np.array_split(order, -(-count // size)):
+        yield batch.select(torch.from_numpy(part).to(batch.advantages.device))
