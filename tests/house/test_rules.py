@@ -41,7 +41,7 @@ def test_nothing_is_saved_or_loaded_by_pickle(path):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names if alias.name.split(".")[0] in RUNS_CODE]
         elif isinstance(node, ast.ImportFrom):
-            found += [node.module] if (node.module or "").split(".")[0] in RUNS_CODE else []
+            found += [name for name in [node.module or ""] if name.split(".")[0] in RUNS_CODE]
         elif isinstance(node, ast.Call):
             found += [name for name in [ast.unparse(node.func)] if name in READS_PICKLES]
             found += ["allow_pickle=" for keyword in node.keywords if keyword.arg == "allow_pickle"]
