@@ -66,6 +66,7 @@ class ShopBatch:
         wait: bool,
         autoplay: bool,
         graph: bool,
+        candidates_only: bool = False,
     ) -> None:
         scheme = one_of("schedule", schedule, list(SCHEDULES))
         if wait and schedule == "active":
@@ -77,13 +78,14 @@ class ShopBatch:
             wait=bool(wait),
             autoplay=bool(autoplay),
             nodes=bool(graph),
+            candidates_only=candidates_only,
         )
         self.dynamics, self.draw = dynamics, draw
         self.jobs, self.operations, self.machines = size
         self.n_actions = self.jobs + int(wait)
         self.shop, self.state = dynamics.empty_arrays(copies, *size)
         self.seen = empty_observation(copies, *size, self.n_actions)
-        self.scratch = empty_scratch(copies, self.machines)
+        self.scratch = empty_scratch(copies, self.operations, self.machines)
         self.instances: list[JobShopInstance | None] = [None] * copies
         self.reward = np.zeros(copies)
         self.done = np.zeros(copies, np.bool_)

@@ -46,7 +46,7 @@ class JobShopEnv(gym.Env[Observation, np.int64]):
     | key | shape, dtype | content |
     |---|---|---|
     | operations | (N, 10) float32 | Park's node features and a lower bound (``features.OPERATION_FEATURES``); with ``graph=True`` |
-    | jobs | (J, 23) float32 | each unfinished job and its next operation (``features.JOB_FEATURES``) |
+    | jobs | (J, 26) float32 | each unfinished job and its next operation (``features.JOB_FEATURES``) |
     | machines | (M, 5) float32 | each machine, whether it is down included (``features.MACHINE_FEATURES``) |
     | shop | (8,) float32 | the whole (``features.SHOP_FEATURES``) |
     | route | (N, 6) float32 | constants of the operations (``features.ROUTE_FEATURES``) |

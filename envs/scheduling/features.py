@@ -48,11 +48,14 @@ JOB_FEATURES = (
     "(duration - shortest duration queued at the machine) / d, squashed",
     "work before the job reaches the busiest machine / d, squashed; 1 if it does not",
     "duration on the busiest machine / 2d",
-    "(earliest begin - clock) / d, squashed",
+    "(begin - earliest begin queued at the machine) / d, squashed",
     "share of the job's operations left",
     "load of the machines on the rest of the route, weighted by duration, / L",
-    "regret: (bound of the jobs that would queue behind it - bound) / L, squashed",
+    "if chosen: (its end + most work left among the others queued - bound) / L, squashed; -1 with no other",
     "machine is down",
+    "if not chosen: (earliest end among the others queued + its work left - bound) / L, squashed; -1 with no other",
+    "(work left - most work left queued at the machine) / 2d, squashed",
+    "slack of the job / 4d, squashed",
 )
 MACHINE_FEATURES = (
     "busy",
@@ -85,7 +88,7 @@ class ShopObservation(NamedTuple):
     """Buffers of B observations; float32 unless said otherwise, zero where padded."""
 
     operations: F32  # (B, N, 10) OPERATION_FEATURES
-    jobs: F32  # (B, J, 23) JOB_FEATURES; zero for finished jobs
+    jobs: F32  # (B, J, 26) JOB_FEATURES; zero for finished jobs
     machines: F32  # (B, M, 5) MACHINE_FEATURES
     shop: F32  # (B, 8) SHOP_FEATURES
     route: F32  # (B, N, 6) ROUTE_FEATURES: constant over an episode
@@ -103,7 +106,15 @@ class Scratch(NamedTuple):
     first_bound: NDArray[np.int64]  # (B,) lower bound at time 0
     mean_duration: NDArray[np.float64]  # (B,) d
     most_operations: NDArray[np.int64]  # (B,) most operations of a job
-    queue: NDArray[np.int64]  # (M, 5) a machine's queue: jobs, work, shortest, longest rest, second longest rest
+    queue: NDArray[np.int64]  # (M, 8) jobs whose next operation is on a machine: see the columns below
+    by_tail: NDArray[np.int64]  # (B, N) operations by machine, then by the work that follows them in their job
+    tail_next: NDArray[np.int64]  # (B, M) place in by_tail of a machine's first operation that may not have started
+    tail_end: NDArray[np.int64]  # (B, M) end of a machine's part of by_tail
+
+
+# columns of Scratch.queue: how many; their durations; the shortest; most and second most work left of their jobs;
+# earliest begin; earliest and second earliest end
+COUNT, WORK, SHORTEST, LONGEST_REST, SECOND_REST, FIRST_BEGIN, FIRST_END, SECOND_END = range(8)
 
 
 def empty_observation(copies: int, jobs: int, operations: int, machines: int, actions: int) -> ShopObservation:
@@ -121,7 +132,7 @@ def empty_observation(copies: int, jobs: int, operations: int, machines: int, ac
     )
 
 
-def empty_scratch(copies: int, machines: int) -> Scratch:
+def empty_scratch(copies: int, operations: int, machines: int) -> Scratch:
     """Zeroed work space."""
     return Scratch(
         np.zeros(copies, np.int64),
@@ -129,7 +140,10 @@ def empty_scratch(copies: int, machines: int) -> Scratch:
         np.zeros(copies, np.int64),
         np.ones(copies),
         np.zeros(copies, np.int64),
-        np.zeros((machines, 5), np.int64),
+        np.zeros((machines, 8), np.int64),
+        np.zeros((copies, operations), np.int64),
+        np.zeros((copies, machines), np.int64),
+        np.zeros((copies, machines), np.int64),
     )
 
 
@@ -137,6 +151,41 @@ def empty_scratch(copies: int, machines: int) -> Scratch:
 def squash(x: float) -> float:
     """x / (1 + |x|)."""
     return x / (1.0 + abs(x))
+
+
+@njit(cache=True)
+def _sort_by_tail(shop: ShopArrays, scratch: Scratch, b: int) -> None:
+    operations = shop.job_ptr[b, shop.n_jobs[b]]
+    most = shop.work[b].max() + 1
+    order = np.argsort(
+        shop.machine[b, :operations] * most + shop.work[b, :operations] - shop.duration[b, :operations], kind="mergesort"
+    )
+    scratch.by_tail[b, :operations] = order
+    scratch.tail_next[b, :] = 0
+    scratch.tail_end[b, :] = 0
+    for m in range(shop.n_machines[b]):
+        scratch.tail_next[b, m] = scratch.tail_end[b, m - 1] if m > 0 else 0
+        end = scratch.tail_next[b, m]
+        while end < operations and shop.machine[b, order[end]] == m:
+            end += 1
+        scratch.tail_end[b, m] = end
+
+
+@njit(cache=True)
+def tighten_bound(shop: ShopArrays, state: ShopState, scratch: Scratch, b: int, bound: int) -> None:
+    """Raise the bound of copy ``b`` to ``bound`` and to each machine's: idle from + work left + shortest tail left."""
+    bound = max(bound, scratch.bound[b])
+    clock = state.clock[b]
+    for m in range(shop.n_machines[b]):
+        if state.machine_work[b, m] > 0:
+            at = scratch.tail_next[b, m]
+            while at < scratch.tail_end[b, m] and state.start[b, scratch.by_tail[b, at]] >= 0:
+                at += 1
+            scratch.tail_next[b, m] = at
+            o = scratch.by_tail[b, at]
+            tail = shop.work[b, o] - shop.duration[b, o]
+            bound = max(bound, max(state.machine_ready[b, m], clock) + state.machine_work[b, m] + tail)
+    scratch.bound[b] = bound
 
 
 @njit(cache=True)
@@ -151,7 +200,10 @@ def observe_route(shop: ShopArrays, state: ShopState, scratch: Scratch, seen: Sh
         most = max(most, shop.job_ptr[b, j + 1] - shop.job_ptr[b, j])
     scratch.mean_duration[b] = max(total / operations, 1e-9)
     scratch.most_operations[b] = most
-    scratch.first_bound[b] = max(lower_bound(shop, state, b), 1)
+    _sort_by_tail(shop, scratch, b)
+    scratch.bound[b] = 0
+    tighten_bound(shop, state, scratch, b, lower_bound(shop, state, b))
+    scratch.first_bound[b] = max(scratch.bound[b], 1)
     d = scratch.mean_duration[b]
     bound = float(scratch.first_bound[b])
     seen.operations[b] = 0.0
@@ -182,31 +234,44 @@ def _observe_queues(shop: ShopArrays, state: ShopState, queue: NDArray[np.int64]
         if o < shop.job_ptr[b, j + 1]:
             m = shop.machine[b, o]
             p, work = shop.duration[b, o], shop.work[b, o]
+            begin = max(state.job_ready[b, j], state.machine_ready[b, m])
             unfinished += 1
             most_work = max(most_work, work)
-            queue[m, 1] += p
-            if queue[m, 0] == 0 or p < queue[m, 2]:
-                queue[m, 2] = p
-            if work > queue[m, 3]:
-                queue[m, 4] = queue[m, 3]
-                queue[m, 3] = work
-            elif work > queue[m, 4]:
-                queue[m, 4] = work
-            queue[m, 0] += 1
+            row = queue[m]
+            if row[COUNT] == 0:
+                row[SHORTEST] = p
+                row[FIRST_BEGIN] = begin
+                row[FIRST_END] = begin + p
+            else:
+                row[SHORTEST] = min(row[SHORTEST], p)
+                row[FIRST_BEGIN] = min(row[FIRST_BEGIN], begin)
+                if begin + p < row[FIRST_END]:
+                    row[SECOND_END] = row[FIRST_END]
+                    row[FIRST_END] = begin + p
+                elif row[COUNT] == 1 or begin + p < row[SECOND_END]:
+                    row[SECOND_END] = begin + p
+            if work > row[LONGEST_REST]:
+                row[SECOND_REST] = row[LONGEST_REST]
+                row[LONGEST_REST] = work
+            elif work > row[SECOND_REST]:
+                row[SECOND_REST] = work
+            row[COUNT] += 1
+            row[WORK] += p
     return unfinished, most_work
 
 
 @njit(cache=True)
 def observe_jobs(
-    shop: ShopArrays, state: ShopState, scratch: Scratch, seen: ShopObservation, b: int
+    shop: ShopArrays, state: ShopState, scratch: Scratch, seen: ShopObservation, b: int, candidates_only: bool
 ) -> None:
-    """Write jobs, machines, shop and next_operation of copy ``b``."""
+    """Write jobs (of the candidates alone, the others zero, on request), machines, shop, next_operation of copy ``b``."""
     jobs, machines = shop.n_jobs[b], shop.n_machines[b]
     clock = state.clock[b]
     bound = scratch.bound[b]
-    d = scratch.mean_duration[b]
+    per_mean = 1.0 / scratch.mean_duration[b]
     rest = float(max(bound - clock, 1))
-    most_operations = float(scratch.most_operations[b])
+    per_rest = 1.0 / rest
+    per_most = 1.0 / scratch.most_operations[b]
     queue = scratch.queue
     unfinished, most_work = _observe_queues(shop, state, queue, b)
     share = 1.0 / max(unfinished, 1)
@@ -220,57 +285,71 @@ def observe_jobs(
         until = max(state.machine_ready[b, m] - clock, 0)
         row = seen.machines[b, m]
         row[0] = until > 0
-        row[1] = squash(until / d)
-        row[2] = work / rest
-        row[3] = queue[m, 0] * share
+        row[1] = squash(until * per_mean)
+        row[2] = work * per_rest
+        row[3] = queue[m, COUNT] * share
         row[4] = state.down[b, m]
-    seen.jobs[b] = 0.0
-    seen.next_operation[b] = -1
     for j in range(jobs):
+        x = seen.jobs[b, j]
+        x[:] = 0.0
         o, last = state.next_operation[b, j], shop.job_ptr[b, j + 1]
         if o >= last:
+            seen.next_operation[b, j] = -1
             continue
         seen.next_operation[b, j] = o
+        if candidates_only and not state.candidate[b, j]:
+            continue
         m, p, work = shop.machine[b, o], shop.duration[b, o], shop.work[b, o]
+        line = queue[m]
         idle = state.machine_ready[b, m]
         begin = max(state.job_ready[b, j], idle)
-        x = seen.jobs[b, j]
+        now = max(begin, clock)
+        slack = now + work - bound
         x[0] = state.candidate[b, j]
-        x[1] = p / (2 * d)
-        x[2] = work / rest
-        x[3] = (max(begin, clock) + work - bound) / rest
-        x[4] = (last - o) / most_operations
-        x[5] = squash((clock - state.job_ready[b, j]) / d)
-        x[6] = state.machine_work[b, m] / rest
-        x[7] = (max(idle, clock) + state.machine_work[b, m] - bound) / rest
-        x[8] = queue[m, 0] * share
+        x[1] = p * per_mean * 0.5
+        x[2] = work * per_rest
+        x[3] = slack * per_rest
+        x[4] = (last - o) * per_most
+        x[5] = squash((clock - state.job_ready[b, j]) * per_mean)
+        x[6] = state.machine_work[b, m] * per_rest
+        at = scratch.by_tail[b, scratch.tail_next[b, m]]
+        x[7] = (max(idle, clock) + state.machine_work[b, m] + shop.work[b, at] - shop.duration[b, at] - bound) * per_rest
+        x[8] = line[COUNT] * share
         if o + 1 < last:
             after = shop.machine[b, o + 1]
-            x[9] = squash((state.machine_ready[b, after] - max(begin, clock) - p) / d)
-            x[10] = state.machine_work[b, after] / rest
-            x[11] = squash(queue[after, 1] / d)
-            x[12] = shop.duration[b, o + 1] / (2 * d)
+            x[9] = squash((state.machine_ready[b, after] - now - p) * per_mean)
+            x[10] = state.machine_work[b, after] * per_rest
+            x[11] = squash(queue[after, WORK] * per_mean)
+            x[12] = shop.duration[b, o + 1] * per_mean * 0.5
         else:
             x[13] = 1.0
-        x[14] = work / max(queue[m, 3], 1)
-        x[15] = squash((p - queue[m, 2]) / d)
+        x[14] = work / max(line[LONGEST_REST], 1)
+        x[15] = squash((p - line[SHORTEST]) * per_mean)
         x[16] = 1.0
-        crowd = 0.0
+        crowd = 0
         for k in range(o, last):
             route = shop.machine[b, k]
             crowd += shop.duration[b, k] * state.machine_work[b, route]
             if route == busiest and x[17] == 0.0:
-                x[16] = squash((work - shop.work[b, k]) / d)
-                x[17] = shop.duration[b, k] / (2 * d)
-        x[18] = squash((begin - clock) / d) if begin > clock else 0.0
+                x[16] = squash((work - shop.work[b, k]) * per_mean)
+                x[17] = shop.duration[b, k] * per_mean * 0.5
+        x[18] = squash((begin - line[FIRST_BEGIN]) * per_mean)
         x[19] = (last - o) / (last - shop.job_ptr[b, j])
-        x[20] = crowd / (max(work, 1) * rest)
-        behind = queue[m, 4] if work == queue[m, 3] else queue[m, 3]
-        x[21] = squash((max(begin, clock) + p + behind - bound) / rest) if behind > 0 else -1.0
+        x[20] = crowd * per_rest / max(work, 1)
         x[22] = state.down[b, m]
+        if line[COUNT] > 1:
+            behind = line[SECOND_REST] if work == line[LONGEST_REST] else line[LONGEST_REST]
+            x[21] = squash((now + p + behind - bound) * per_rest)
+            ahead = line[SECOND_END] if begin + p == line[FIRST_END] else line[FIRST_END]
+            x[23] = squash((max(ahead, clock) + work - bound) * per_rest)
+        else:
+            x[21] = -1.0
+            x[23] = -1.0
+        x[24] = squash((work - line[LONGEST_REST]) * per_mean * 0.5)
+        x[25] = squash(slack * per_mean * 0.25)
     y = seen.shop[b]
     y[0] = state.left[b] / shop.job_ptr[b, jobs]
-    y[1] = squash(rest / (10 * d))
+    y[1] = squash(rest * per_mean * 0.1)
     y[2] = unfinished / jobs
     y[3] = jobs / (jobs + machines)
     y[4] = (bound - scratch.first_bound[b]) / scratch.first_bound[b]

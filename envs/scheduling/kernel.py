@@ -9,7 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from optgap.co.dynamics import job_shop
-from optgap.envs.scheduling.features import Scratch, ShopObservation, observe_jobs, observe_operations, observe_route
+from optgap.envs.scheduling.features import Scratch, ShopObservation, observe_jobs, observe_operations, observe_route, tighten_bound
 
 REWARDS = ("makespan", "lower_bound", "waiting", "sparse")
 MAKESPAN, LOWER_BOUND, WAITING, SPARSE = range(len(REWARDS))
@@ -24,6 +24,7 @@ class Options(NamedTuple):
     wait: bool  # offer the action after the last job: let time pass
     autoplay: bool  # take decisions with one candidate (and no wait) at once
     nodes: bool  # write the operations' features
+    candidates_only: bool  # leave the features of jobs that are no candidates at zero
 
 
 def make_kernel(dynamics: Any) -> tuple[Any, Any]:
@@ -52,8 +53,8 @@ def make_kernel(dynamics: Any) -> tuple[Any, Any]:
     def observe(
         shop: Any, state: Any, scratch: Scratch, seen: ShopObservation, b: int, options: Options, waitable: bool
     ) -> None:
-        scratch.bound[b] = max(scratch.bound[b], lower_bound(shop, state, b))
-        observe_jobs(shop, state, scratch, seen, b)
+        tighten_bound(shop, state, scratch, b, lower_bound(shop, state, b))
+        observe_jobs(shop, state, scratch, seen, b, options.candidates_only)
         if options.nodes:
             observe_operations(shop, state, scratch, seen, b)
         jobs = state.candidate.shape[1]
@@ -70,7 +71,6 @@ def make_kernel(dynamics: Any) -> tuple[Any, Any]:
         for b in range(len(which)):
             if which[b]:
                 reset(shop, state, b)
-                scratch.bound[b] = 0
                 scratch.charged[b] = 0
                 observe_route(shop, state, scratch, seen, b)
                 waitable = settle(shop, state, b, options, 1)
