@@ -139,6 +139,10 @@ class ShopBatch:
         assert instance is not None, "reset first"
         return self.state.start[b, : instance.n_operations].copy()
 
+    def action_space(self) -> spaces.Discrete:
+        """Space of one copy's action."""
+        return spaces.Discrete(self.n_actions)
+
     def observation_space(self) -> spaces.Dict:
         """Space of one copy's observation."""
 

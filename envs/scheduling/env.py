@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
-from gymnasium import spaces
 from numpy.typing import NDArray
 
 from optgap.co.core import InputError
@@ -100,7 +99,7 @@ class JobShopEnv(gym.Env[Observation, np.int64]):
         self.render_mode = render_mode
         self.batch = options_from(self.options_class, arguments).batch(1)
         self.observation_space = self.batch.observation_space()
-        self.action_space = spaces.Discrete(self.batch.n_actions)
+        self.action_space = self.batch.action_space()
         self._all, self._none = np.ones(1, np.bool_), np.zeros(1, np.bool_)
         self._action = np.zeros(1, np.int64)
 

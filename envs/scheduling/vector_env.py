@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
-from gymnasium import spaces
 from gymnasium.utils import seeding
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
@@ -42,7 +41,7 @@ class JobShopVectorEnv(gym.vector.VectorEnv[Observation, NDArray[np.int64], NDAr
         self.num_envs, self.render_mode, self.copy = num_envs, render_mode, copy
         self.batch = options_from(self.options_class, arguments).batch(num_envs)
         self.single_observation_space = self.batch.observation_space()
-        self.single_action_space = spaces.Discrete(self.batch.n_actions)
+        self.single_action_space = self.batch.action_space()
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._rngs: list[np.random.Generator] = []
