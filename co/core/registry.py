@@ -54,3 +54,10 @@ SOLVERS = Registry("solver")  # "<problem>/<solver>" -> a Solver, called as solv
 
 PROBLEMS.register("job-shop", "optgap.co.problems.job_shop:JOB_SHOP")
 PROBLEMS.register("blocking-job-shop", "optgap.co.problems.blocking_job_shop:BLOCKING_JOB_SHOP")
+
+for _problem in ("job-shop", "blocking-job-shop"):
+    for _rule in ("spt", "lpt", "mwkr", "lwkr", "mor", "lor", "fifo", "random"):
+        SOLVERS.register(f"{_problem}/{_rule}", f"optgap.co.heuristics.dispatching:{_rule}")
+        for _samples in (128, 512):
+            _name = f"{_rule}_x{_samples}"
+            SOLVERS.register(f"{_problem}/{_rule}-x{_samples}", f"optgap.co.heuristics.dispatching:{_name}")

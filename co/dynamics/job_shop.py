@@ -64,7 +64,14 @@ def empty_arrays(copies: int, jobs: int, operations: int, machines: int) -> tupl
         return np.zeros((copies, *shape), np.int64)
 
     shop = ShopArrays(
-        zeros(), zeros(), zeros(jobs + 1), zeros(operations), zeros(operations), zeros(operations), zeros(jobs), zeros(operations)
+        zeros(),
+        zeros(),
+        zeros(jobs + 1),
+        zeros(operations),
+        zeros(operations),
+        zeros(operations),
+        zeros(jobs),
+        zeros(operations),
     )
     state = ShopState(
         zeros(),
@@ -241,4 +248,4 @@ def lower_bound(shop: ShopArrays, state: ShopState, b: int) -> int:
         if o < shop.job_ptr[b, j + 1]:
             begin = max(state.job_ready[b, j], state.machine_ready[b, shop.machine[b, o]])
             bound = max(bound, max(begin, clock) + shop.work[b, o])
-    return bound
+    return bound  # type: ignore[no-any-return]
