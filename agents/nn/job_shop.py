@@ -148,8 +148,6 @@ class JobShopActorCritic(nn.Module):
         super().__init__()
         self.network = JobShopNetwork(config)
         self.actions = int(action_space.n)
-        self._key: Tensor | None = None
-        self._encoded: tuple[Tensor, Tensor] | None = None
 
     def forward(self, observation: Tensors) -> tuple[Tensor, Tensor]:
         """(B, A) logits (forbidden actions at the lowest finite value) and (B,) values."""
@@ -166,6 +164,18 @@ class JobShopActorCritic(nn.Module):
         if self.actions > jobs_n:
             logits = torch.cat([logits[:, :jobs_n], torch.where(mask[:, jobs_n], waits, logits[:, jobs_n])[:, None]], 1)
         return logits, self.network.value(observation["jobs"], observation["shop"])
+
+    def play_copies(
+        self, env_config: Any, instance: Any, copies: int, greedy: bool, temperature: float, generator: torch.Generator
+    ) -> tuple[float, Any]:
+        """(makespan, start times) of the best of ``copies`` episodes: :class:`BatchedPolicy`."""
+        from optgap.agents.nn.job_shop_rollout import batch_of, play
+
+        batch = batch_of(env_config, [instance], copies)
+        device = next(self.parameters()).device
+        play(self.network, batch, copies, device, greedy=greedy, temperature=temperature, generator=generator)
+        best = int(batch.state.makespan.argmin())
+        return float(batch.state.makespan[best]), batch.solution(best)
 
     def _encode(self, observation: Tensors) -> tuple[Tensor, Tensor]:
         """(encodings of the distinct instances, which of them each row has)."""

@@ -1,0 +1,108 @@
+"""A trained agent as a solver, so that rules, exact methods and networks meet in the same table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import torch
+
+from optgap.agents.common.contracts import Agent
+from optgap.co.core import PROBLEMS, Budget, Incumbent, InputError, Instance, Result, Status
+
+Mode = Literal["greedy", "sample"]
+
+
+@runtime_checkable
+class BatchedPolicy(Protocol):
+    """A policy that plays many copies of an instance at once, faster than an environment a copy."""
+
+    def play_copies(
+        self, env_config: Any, instance: Instance, copies: int, greedy: bool, temperature: float, generator: torch.Generator
+    ) -> tuple[float, Any]:
+        """(cost, solution) of the best of ``copies`` episodes on ``instance``."""
+        ...
+
+
+class PolicySolver:
+    """Solve an instance by playing the agent's environment on it.
+
+    Args:
+        agent: a trained agent whose environment configuration names a problem.
+        mode: "greedy" plays once, the most likely action at each decision; "sample" plays the greedy episode and then
+            samples, the best answer counts.
+        samples: episodes in all, the greedy one included ("sample"); the budget's seconds may end it earlier.
+        temperature: divides the logits when sampling.
+        copies: episodes played at once where the policy can (bounds memory).
+
+    Calling it raises :class:`InputError` where the agent's environment solves no problem or another one.
+    """
+
+    def __init__(
+        self, agent: Agent, mode: Mode = "greedy", samples: int = 128, temperature: float = 1.0, copies: int = 128
+    ) -> None:
+        if mode not in ("greedy", "sample"):
+            raise InputError(f"mode is {mode!r}; expected greedy or sample")
+        if samples < 1 or copies < 1 or not temperature > 0:
+            raise InputError(f"samples {samples}, copies {copies}, temperature {temperature}; expected 1, 1 or more, above 0")
+        if agent.env_config.problem is None:
+            raise InputError(f"{type(agent.env_config).__name__} solves no problem; a solver needs an environment that does")
+        self.agent, self.mode, self.samples, self.temperature, self.copies = agent, mode, samples, temperature, copies
+
+    def __call__(self, instance: Instance, budget: Budget) -> Result:
+        problem = PROBLEMS.load(str(self.agent.env_config.problem))
+        begun = time.perf_counter()
+        best: tuple[float, Any] | None = None
+        incumbents: list[Incumbent] = []
+        sign = 1.0 if problem.sense == "minimize" else -1.0
+        try:
+            for cost, solution in self._episodes(instance, budget.seed):
+                if best is None or sign * cost < sign * best[0]:
+                    best = cost, solution
+                    incumbents.append(Incumbent(time.perf_counter() - begun, cost, None))
+                if time.perf_counter() - begun >= budget.seconds:
+                    break
+        except KeyboardInterrupt:
+            if best is None:
+                raise
+        if best is None:
+            return Result(None, Status.NO_SOLUTION)
+        return Result(best[1], Status.FEASIBLE, incumbents=tuple(incumbents))
+
+    def _episodes(self, instance: Instance, seed: int) -> Iterator[tuple[float, Any]]:
+        """(cost, solution) of the greedy episode, then of the best of each round of samples."""
+        policy = getattr(self.agent, "policy", None)
+        rest = 0 if self.mode == "greedy" else self.samples - 1
+        if isinstance(policy, BatchedPolicy):
+            generator = torch.Generator().manual_seed(seed)
+            play = policy.play_copies
+            config = self.agent.env_config
+            yield play(config, instance, 1, True, 1.0, generator)
+            while rest > 0:
+                copies = min(rest, self.copies)
+                yield play(config, instance, copies, False, self.temperature, generator)
+                rest -= copies
+            return
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            yield self._episode(instance, True)
+            for _ in range(rest):
+                yield self._episode(instance, False)
+
+    def _episode(self, instance: Instance, greedy: bool) -> tuple[float, Any]:
+        """One episode of the single environment, padded as in training where the configuration has a padding."""
+        config = self.agent.env_config
+        overrides: dict[str, Any] = {"instances": [instance]}
+        if hasattr(config, "size"):
+            overrides["padding"] = config.size()
+        env = config.make(**overrides)
+        observation, _ = env.reset(seed=0)
+        masks = getattr(env.unwrapped, "action_masks", None)
+        while True:
+            action, _ = self.agent.predict(observation, masks() if masks else None, deterministic=greedy)
+            observation, _, terminated, truncated, info = env.step(action)
+            if terminated or truncated:
+                env.close()
+                solution = info["solution"]
+                return float(PROBLEMS.load(str(config.problem)).cost(instance, solution)), solution
