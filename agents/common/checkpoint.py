@@ -22,7 +22,8 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from optgap.agents.common.contracts import Agent
@@ -99,9 +100,9 @@ def write_checkpoint(
         _recover(path)
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
-        save_file(_plain(module.state_dict()), partial / WEIGHTS)
+        (partial / WEIGHTS).write_bytes(to_bytes(_plain(module.state_dict())))
         if optimizer is not None:
-            save_file(_plain(_optimizer_tensors(module, optimizer)), partial / OPTIMIZER)
+            (partial / OPTIMIZER).write_bytes(to_bytes(_plain(_optimizer_tensors(module, optimizer))))
         (partial / STATE).write_text(text, encoding="utf-8")
         for file in partial.iterdir():
             _sync(file)

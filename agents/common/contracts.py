@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -10,8 +10,8 @@ from typing import Any, Protocol, Self
 from optgap.co.core import Registry
 from optgap.envs.registry import EnvironmentConfig
 
-Callback = Callable[["Agent", Mapping[str, float]], bool | None]
-"""Called after every update with the agent and its metrics; returning False stops ``learn``."""
+Callback = Callable[["Agent", dict[str, float]], bool | None]
+"""Called after every update with the agent and its metrics, to which it may add; returning False stops ``learn``."""
 
 
 class Agent(Protocol):

@@ -22,7 +22,8 @@ def train_run(agent: Agent, folder: str | Path, total_steps: int, callback: Call
       A run that is killed and then resumed from it (:func:`resume_run`) ends with the weights of an uninterrupted one.
     - ``final/`` is written when the run ends, also when Ctrl-C or the callback ends it early. It is the agent to use,
       not to resume: between two boundaries the environments are in the middle of episodes that no file holds.
-    - ``metrics.jsonl`` and TensorBoard events: see :class:`optgap.agents.common.metrics.MetricsLog`.
+    - ``metrics.jsonl`` and TensorBoard events: see :class:`optgap.agents.common.metrics.MetricsLog`. The callback's
+      metrics are a dictionary: figures that it adds (a validation gap) are recorded with the others.
 
     The first Ctrl-C ends the run after the current update, the second at once.
     """
@@ -34,10 +35,12 @@ def train_run(agent: Agent, folder: str | Path, total_steps: int, callback: Call
 
         def record(agent: Agent, metrics: Mapping[str, float]) -> bool:
             nonlocal stopped
-            log.write(agent.updates, agent.steps, metrics)
+            figures = dict(metrics)
+            ended = callback is not None and callback(agent, figures) is False
+            log.write(agent.updates, agent.steps, figures)
             if agent.updates % agent.config.checkpoint_interval == 0:
                 agent.save(folder / CHECKPOINT)
-            stopped = (callback is not None and callback(agent, metrics) is False) or bool(interrupted)
+            stopped = ended or bool(interrupted)
             return not stopped
 
         agent.learn(total_steps, record)

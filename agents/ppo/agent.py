@@ -178,7 +178,10 @@ class PPO:
         import_trusted(checkpoint.config.policy, checkpoint.path / STATE)
         agent = cls(checkpoint.env_config, checkpoint.config, checkpoint.seed, device)
         checkpoint.restore(agent, agent.policy, agent.optimizer)
-        agent.reward_scale.restore(checkpoint.statistics)
+        try:
+            agent.reward_scale.restore(checkpoint.statistics)
+        except KeyError as error:
+            raise InputError(f"{checkpoint.path / STATE}: statistics: {error.args[0]} is missing") from None
         return agent
 
     def _restart(self) -> Collector:

@@ -35,6 +35,7 @@ class SB3PPO:
         try:
             from sb3_contrib import MaskablePPO
             from stable_baselines3 import PPO
+            from stable_baselines3.common.monitor import Monitor
             from stable_baselines3.common.vec_env import DummyVecEnv
         except ImportError as error:
             raise MissingExtraError("sb3-contrib", "dev") from error
@@ -44,7 +45,7 @@ class SB3PPO:
         self.config = config if config is not None else SB3PPOConfig()
         self.seed, self.steps, self.updates = seed, 0, 0
         self._total_steps = 1
-        env = DummyVecEnv([env_config.make] * self.config.num_envs)
+        env = DummyVecEnv([lambda: Monitor(env_config.make())] * self.config.num_envs)
         self.masked = env.envs[0].has_wrapper_attr("action_masks")
         is_dict = isinstance(env.observation_space, gym.spaces.Dict)
         with torch.random.fork_rng():
