@@ -19,7 +19,13 @@ class BatchedPolicy(Protocol):
     """A policy that plays many copies of an instance at once, faster than an environment a copy."""
 
     def play_copies(
-        self, env_config: Any, instance: Instance, copies: int, greedy: bool, temperature: float, generator: torch.Generator
+        self,
+        env_config: Any,
+        instance: Instance,
+        copies: int,
+        greedy: bool,
+        temperature: float,
+        generator: torch.Generator,
     ) -> tuple[float, Any]:
         """(cost, solution) of the best of ``copies`` episodes on ``instance``."""
         ...
@@ -45,9 +51,13 @@ class PolicySolver:
         if mode not in ("greedy", "sample"):
             raise InputError(f"mode is {mode!r}; expected greedy or sample")
         if samples < 1 or copies < 1 or not temperature > 0:
-            raise InputError(f"samples {samples}, copies {copies}, temperature {temperature}; expected 1, 1 or more, above 0")
+            raise InputError(
+                f"samples {samples}, copies {copies}, temperature {temperature}; expected 1, 1 or more, above 0"
+            )
         if agent.env_config.problem is None:
-            raise InputError(f"{type(agent.env_config).__name__} solves no problem; a solver needs an environment that does")
+            raise InputError(
+                f"{type(agent.env_config).__name__} solves no problem; a solver needs an environment that does"
+            )
         self.agent, self.mode, self.samples, self.temperature, self.copies = agent, mode, samples, temperature, copies
 
     def __call__(self, instance: Instance, budget: Budget) -> Result:

@@ -9,7 +9,7 @@ nowhere: the same weights serve every number of jobs and machines.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -148,6 +148,8 @@ class JobShopActorCritic(nn.Module):
         super().__init__()
         self.network = JobShopNetwork(config)
         self.actions = int(action_space.n)
+        self._kept: tuple[Tensor, Tensor] | None = None  # keys and encodings of the last acting call
+        self.register_load_state_dict_post_hook(lambda module, _: setattr(module, "_kept", None))
 
     def forward(self, observation: Tensors) -> tuple[Tensor, Tensor]:
         """(B, A) logits (forbidden actions at the lowest finite value) and (B,) values."""
@@ -177,15 +179,34 @@ class JobShopActorCritic(nn.Module):
         best = int(batch.state.makespan.argmin())
         return float(batch.state.makespan[best]), batch.solution(best)
 
+    def train(self, mode: bool = True) -> Self:
+        """Training changes the weights, so the encodings kept between decisions are dropped."""
+        if mode:
+            self._kept = None
+        return super().train(mode)
+
     def _encode(self, observation: Tensors) -> tuple[Tensor, Tensor]:
-        """(encodings of the distinct instances, which of them each row has)."""
+        """(encodings of distinct instances, which of them each row has).
+
+        While acting (evaluation mode, no gradient) the encodings of the last call are kept, and only the instances of
+        episodes that have just begun are encoded.
+        """
         route = observation["route"]
         flat = route.reshape(len(route), -1).double()
         weight = torch.sin(torch.arange(1, flat.shape[1] + 1, device=flat.device, dtype=torch.float64))
-        key, instance = torch.unique((flat * weight).sum(1), return_inverse=True)
-        first = torch.zeros(len(key), dtype=torch.int64, device=flat.device)
-        first[instance] = torch.arange(len(flat), device=flat.device)
-        encoded = self.network.encode(
-            route[first], observation["operation_job"][first], observation["operation_machine"][first]
-        )
-        return encoded, instance
+        key = (flat * weight).sum(1)
+        if self.training or torch.is_grad_enabled():
+            key, instance = torch.unique(key, return_inverse=True)
+            first = torch.zeros(len(key), dtype=torch.int64, device=flat.device)
+            first[instance] = torch.arange(len(flat), device=flat.device)
+            return self._encode_rows(observation, first), instance
+        if self._kept is None or self._kept[0].shape != key.shape or self._kept[1].shape[1] != route.shape[1]:
+            self._kept = key, self._encode_rows(observation, torch.arange(len(key), device=key.device))
+        new = torch.nonzero(self._kept[0] != key).squeeze(1)
+        if len(new):
+            self._kept[1][new] = self._encode_rows(observation, new)
+            self._kept[0][new] = key[new]
+        return self._kept[1], torch.arange(len(key), device=key.device)
+
+    def _encode_rows(self, observation: Tensors, rows: Tensor) -> Tensor:
+        return self.network.encode(*(observation[k][rows] for k in ("route", "operation_job", "operation_machine")))
