@@ -49,13 +49,13 @@ def test_it_holds_each_of_the_four_folders(wheel, folder):
 def test_it_carries_the_instances_and_the_trained_weights(wheel):
     names = [PurePosixPath(name) for name in wheel.namelist()]
     assert any(name.match("optgap/co/problems/data/*.json") for name in names)
-    assert any(name.match("optgap/agents/zoo/*.safetensors") for name in names)
+    assert any(name.match("optgap/agents/zoo/*/weights.safetensors") for name in names)
 
 
 def test_every_shipped_weight_has_its_card(wheel):
     names = set(wheel.namelist())
     weights = [name for name in names if name.endswith(".safetensors")]
-    assert [name for name in weights if str(PurePosixPath(name).with_suffix(".json")) not in names] == []
+    assert [name for name in weights if str(PurePosixPath(name).with_name("card.json")) not in names] == []
 
 
 def test_it_runs_without_the_checkout(wheel, tmp_path):
