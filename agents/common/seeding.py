@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 
 import numpy as np
@@ -22,11 +24,18 @@ def derived_seed(seed: int, update: int, stream: Stream) -> int:
     return int(words[0] >> 1)
 
 
+@contextmanager
+def separate_generators(device: torch.device) -> Iterator[None]:
+    """Restores torch's global generators, on the CPU and on ``device``, when it ends."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        yield
+
+
 def seed_learner(seed: int, update: int) -> np.random.Generator:
     """Seed torch (all devices) for one update and return the NumPy generator of the same update.
 
     Torch's global generators are used because networks with dropout know no other; call it inside
-    ``torch.random.fork_rng()`` to leave the caller's own random numbers untouched.
+    :func:`separate_generators` to leave the caller's own random numbers untouched.
     """
     torch.manual_seed(derived_seed(seed, update, Stream.LEARNER))
     return np.random.default_rng(np.random.SeedSequence((seed, update), spawn_key=(int(Stream.LEARNER), 1)))

@@ -18,7 +18,7 @@ from optgap.agents.common.collector import Collector, spaces_of
 from optgap.agents.common.contracts import Callback
 from optgap.agents.common.normalize import RewardScale
 from optgap.agents.common.rollout import Batch, Decision, minibatches
-from optgap.agents.common.seeding import Stream, derived_seed, seed_learner
+from optgap.agents.common.seeding import Stream, derived_seed, seed_learner, separate_generators
 from optgap.agents.common.tensors import Tree, is_single, map_tree, resolve_device, to_tensor, to_tensors
 from optgap.agents.nn.distributions import Distribution, action_interface
 from optgap.agents.ppo.config import PPOConfig
@@ -52,7 +52,7 @@ class PPO:
         self.device = resolve_device(device)
         self.observation_space, self.action_space = spaces_of(env_config)
         self.interface = action_interface(self.action_space)
-        with torch.random.fork_rng():
+        with separate_generators(self.device):
             torch.manual_seed(derived_seed(seed, 0, Stream.WEIGHTS))
             policy = load_policy(self.config.policy)(self.observation_space, self.action_space, self.config)
         self.policy: nn.Module = policy.to(self.device)
@@ -65,7 +65,7 @@ class PPO:
 
         Only true environment steps count; the steps in which autoreset starts an episode do not.
         """
-        with torch.random.fork_rng():
+        with separate_generators(self.device):
             while self.steps < total_steps:
                 begun = time.perf_counter()
                 rng = seed_learner(self.seed, self.updates)

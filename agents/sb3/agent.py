@@ -12,7 +12,7 @@ import torch
 
 from optgap.agents.common.checkpoint import STATE, read_checkpoint, write_checkpoint
 from optgap.agents.common.contracts import Callback
-from optgap.agents.common.seeding import Stream, derived_seed
+from optgap.agents.common.seeding import Stream, derived_seed, separate_generators
 from optgap.agents.common.tensors import resolve_device
 from optgap.agents.sb3.config import SB3PPOConfig
 from optgap.co.core import InputError, MissingExtraError
@@ -45,10 +45,11 @@ class SB3PPO:
         self.config = config if config is not None else SB3PPOConfig()
         self.seed, self.steps, self.updates = seed, 0, 0
         self._total_steps = 1
+        self.device = resolve_device(device)
         env = DummyVecEnv([lambda: Monitor(env_config.make())] * self.config.num_envs)
         self.masked = env.envs[0].has_wrapper_attr("action_masks")
         is_dict = isinstance(env.observation_space, gym.spaces.Dict)
-        with torch.random.fork_rng():
+        with separate_generators(self.device):
             torch.manual_seed(derived_seed(seed, 0, Stream.WEIGHTS))
             try:
                 self.model: Any = (MaskablePPO if self.masked else PPO)(
@@ -67,7 +68,7 @@ class SB3PPO:
                     target_kl=self.config.target_kl,
                     learning_rate=lambda _: self.config.learning_rate_at(self.steps, self._total_steps),
                     policy_kwargs={"net_arch": list(self.config.hidden_sizes)},
-                    device=resolve_device(device),
+                    device=self.device,
                 )
             except (AssertionError, NotImplementedError) as error:
                 raise InputError(f"{env_config} does not suit Stable-Baselines3: {error}") from error
@@ -79,7 +80,7 @@ class SB3PPO:
         """
         self._total_steps = total_steps
         taken = self.config.num_envs * self.config.rollout_length
-        with torch.random.fork_rng():
+        with separate_generators(self.device):
             while self.steps < total_steps:
                 begun = time.perf_counter()
                 learner_seed = derived_seed(self.seed, self.updates, Stream.LEARNER)

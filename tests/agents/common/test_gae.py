@@ -28,6 +28,8 @@ def test_termination_counts_no_value_and_truncation_does():
     terminated, _ = generalized_advantages(rewards, values, yes, no, valid, 0.9, 0.5)
     truncated, _ = generalized_advantages(rewards, values, no, yes, valid, 0.9, 0.5)
     np.testing.assert_allclose(terminated[1], 1 - 7)
+    early, _ = generalized_advantages(rewards, values, yes[::-1], no, valid, 0.9, 0.5)
+    np.testing.assert_allclose(early.ravel(), [1 - 5, 1 + 0.9 * 11 - 7])  # with no reset step between, too
     np.testing.assert_allclose(truncated[1], 1 + 0.9 * 11 - 7)
     np.testing.assert_allclose(terminated[0], 1 + 0.9 * 7 - 5 + 0.45 * (1 - 7))
 
