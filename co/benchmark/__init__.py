@@ -1,0 +1,1 @@
+"""Solvers x instances x seeds under one clock: instance collections, cells, results files. No plotting."""

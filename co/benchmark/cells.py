@@ -1,0 +1,144 @@
+"""One cell of a benchmark: a solver on an instance within a budget, run and recorded; many of them through joblib."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from optgap.co.benchmark.collections import COLLECTIONS
+from optgap.co.core import (
+    PROBLEMS,
+    SOLVERS,
+    Budget,
+    InputError,
+    Instance,
+    MissingExtraError,
+    OptgapError,
+    Result,
+    Solver,
+    solve,
+)
+
+ENGINES = ("loky", "ray")
+
+FindSolver = Callable[[str, str], Solver[Any]]
+"""``find(problem, name)``: the solver that ``name`` means; importable by name, because other processes call it."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is run, by name; its fields identify a record in a results file."""
+
+    problem: str
+    solver: str
+    instance: str
+    seconds: float
+    threads: int
+    seed: int
+
+    @property
+    def budget(self) -> Budget:
+        return Budget(seconds=self.seconds, threads=self.threads, seed=self.seed)
+
+
+def registered_solver(problem: str, name: str) -> Solver[Any]:
+    """The solver ``<problem>/<name>`` of the registry."""
+    solver: Solver[Any] = SOLVERS.load(f"{problem}/{name}")
+    return solver
+
+
+def run_cell(cell: Cell, instance: Instance, find: FindSolver = registered_solver) -> dict[str, Any]:
+    """The record of one run, JSON values only.
+
+    Cost, times and feasibility are those of :func:`optgap.co.core.solve`, of a solver that :func:`warm_solver` gave. A
+    solver that fails gives a record with ``error`` instead of figures, so that one failure does not end a benchmark.
+    """
+    record = asdict(cell) | {"date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds")}
+    record["best_known"] = list(instance.best_known) if instance.best_known else None
+    try:
+        solver = warm_solver(cell.problem, cell.solver, find)
+        result = solve(solver, PROBLEMS.load(cell.problem), instance, cell.budget)
+    except OptgapError as error:
+        return record | {"error": str(error)}
+    except Exception as error:  # a bug in somebody's solver is a line in the results, not the end of the others
+        return record | {"error": f"{type(error).__name__}: {error}"}
+    return record | result_facts(result)
+
+
+def result_facts(result: Result) -> dict[str, Any]:
+    """A checked result as JSON values."""
+    return {
+        "status": str(result.status),
+        "cost": result.cost,
+        "bound": result.bound,
+        "wall_seconds": result.wall_seconds,
+        "cpu_seconds": result.cpu_seconds,
+        "incumbents": [list(point) for point in result.incumbents],
+        "solution": json_value(result.solution),
+    }
+
+
+def json_value(value: Any) -> Any:
+    """``value`` with NumPy arrays and numbers, tuples and sets as what JSON has."""
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): json_value(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [json_value(item) for item in value]
+    return value
+
+
+def run_cells(
+    cells: Sequence[Cell],
+    instances: Mapping[str, Instance],
+    *,
+    find: FindSolver = registered_solver,
+    jobs: int = 1,
+    engine: str = "loky",
+) -> Iterator[dict[str, Any]]:
+    """Records in the order in which cells finish.
+
+    Args:
+        instances: by name.
+        jobs: processes at a time. Each is held to the cells' threads; more processes than cores share them, and then
+            wall-clock budgets compare nothing.
+        engine: ``"loky"``, processes of this machine, or ``"ray"``, a cluster that ``ray`` finds by itself.
+
+    Raises:
+        InputError: unknown engine, or jobs below 1.
+        MissingExtraError: ``engine="ray"`` without ray.
+    """
+    import joblib
+
+    if engine not in ENGINES:
+        raise InputError(f"engine is {engine!r}; expected one of {', '.join(ENGINES)}")
+    if jobs < 1:
+        raise InputError(f"jobs is {jobs}; expected at least 1")
+    settings: dict[str, Any] = {}
+    if engine == "ray":
+        try:
+            from ray.util.joblib import register_ray
+        except ImportError:
+            raise MissingExtraError("ray", "distributed") from None
+        register_ray()
+    elif jobs > 1:
+        settings["inner_max_num_threads"] = max((cell.threads for cell in cells), default=1)
+    with joblib.parallel_config(backend=engine, n_jobs=jobs, **settings):
+        work = joblib.Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs")
+        yield from work(joblib.delayed(run_cell)(cell, instances[cell.instance], find) for cell in cells)
+
+
+@lru_cache(maxsize=64)
+def warm_solver(problem: str, name: str, find: FindSolver = registered_solver) -> Solver[Any]:
+    """The solver, after a first call on a small instance: imports, compilation and weights are not on its clock."""
+    solver = find(problem, name)
+    if problem in COLLECTIONS:
+        collection = COLLECTIONS.load(problem)
+        solver(collection.load(collection.showcase[0]), Budget(seconds=0.1))
+    return solver

@@ -1,0 +1,91 @@
+"""Where the instances of a problem come from by name, and how one of its solutions is written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from optgap.co.core import InputError, Instance, Registry
+from optgap.co.formats.job_shop import read_job_shops, write_schedule
+from optgap.co.problems.blocking_job_shop import BlockingJobShopInstance
+from optgap.co.problems.job_shop import JobShopInstance
+from optgap.co.problems.job_shop_instances import load_job_shop
+
+RANGE = re.compile(r"([A-Za-z]+)(\d+)-([A-Za-z]+)(\d+)")
+
+
+@dataclass(frozen=True)
+class Collection:
+    """The instances of one problem.
+
+    Args:
+        kind: the type of its instances, exactly (the blocking job shop's type derives from the job shop's).
+        load: an instance from a name or a file; :class:`InputError` lists the right names.
+        load_folder: every instance of a folder.
+        write: ``write(path, instance, solution, facts)`` checks a solution and writes it, whole or not at all.
+        showcase: names of a few well-known instances.
+    """
+
+    kind: type[Instance]
+    load: Callable[[str], Instance]
+    load_folder: Callable[[str | Path], Sequence[Instance]]
+    write: Callable[[str | Path, Any, Any, dict[str, Any]], None]
+    showcase: tuple[str, ...]
+
+
+COLLECTIONS = Registry("instance collection of problem")  # problem name -> Collection
+
+COLLECTIONS.register(
+    "job-shop",
+    Collection(JobShopInstance, load_job_shop, read_job_shops, write_schedule, ("ft06", "ft10", "ft20", "ta01")),
+)
+COLLECTIONS.register(
+    "blocking-job-shop",
+    Collection(
+        BlockingJobShopInstance,
+        load_job_shop,
+        read_job_shops,
+        write_schedule,
+        ("blocking-6x6-p10-s0", "blocking-10x10-p0-s0", "blocking-10x10-p10-s0", "blocking-15x15-p10-s0"),
+    ),
+)
+
+
+def load_instances(problem: str, names: Sequence[str]) -> list[Instance]:
+    """Instances of ``problem``, in order, each one once.
+
+    Args:
+        names: instance names, ranges of names (``ta01-ta80``), files and folders.
+
+    Raises:
+        InputError: an unknown name, a malformed file, an instance of another problem, two instances of one name.
+    """
+    collection: Collection = COLLECTIONS.load(problem)
+    found: dict[str, Instance] = {}
+    for name in (single for item in names for single in _expand(item)):
+        group = collection.load_folder(name) if Path(name).is_dir() else [collection.load(name)]
+        for instance in group:
+            if type(instance) is not collection.kind:
+                raise InputError(
+                    f"{name}: instance {instance.name} is no {problem} instance; expected {collection.kind.__name__}"
+                )
+            if instance.name in found and name != instance.name:
+                raise InputError(f"{name}: a second instance named {instance.name}; expected different names")
+            found[instance.name] = instance
+    if not found:
+        raise InputError("no instance is named; expected for instance instances=ft06,ft10")
+    return list(found.values())
+
+
+def _expand(name: str) -> list[str]:
+    """``ta01-ta80`` as its 80 names; any other name as it is."""
+    match = RANGE.fullmatch(name)
+    if match is None or match[1] != match[3]:
+        return [name]
+    first, last = int(match[2]), int(match[4])
+    if last < first or last - first >= 10_000:
+        raise InputError(f"instances {name}: expected a rising range of at most 10000 names")
+    return [f"{match[1]}{index:0{len(match[2])}d}" for index in range(first, last + 1)]

@@ -1,0 +1,211 @@
+"""What every script shares: key=value command lines (Hydra), plugins, and errors as one line with exit code 2."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
+from types import FrameType
+from typing import Any, TypeVar, get_type_hints
+
+from hydra import compose, initialize
+from hydra.core.config_store import ConfigStore
+from hydra.errors import HydraException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from optgap.co.core import InputError, OptgapError
+
+T = TypeVar("T")
+
+PLAIN = re.compile(r"[\w\-/.+@:%*?| ]*", re.ASCII)  # what Hydra's grammar reads as it stands
+BRACKETED = ("[", "{", "'", '"')
+
+
+def run(main: Callable[[list[str]], int | None]) -> None:
+    """Call ``main`` with the arguments, and exit: an :class:`OptgapError` is one line and code 2, Ctrl-C code 130."""
+    try:
+        code = main(sys.argv[1:]) or 0
+    except OptgapError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        code = 130
+    sys.exit(code)
+
+
+def limit_threads(threads: int) -> None:
+    """Hold torch to so many threads, whether it has been imported or will be, here or in a child process."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = str(threads)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[], None]]:
+    """Gives a function that raises KeyboardInterrupt once Ctrl-C has been pressed.
+
+    A solver answers Ctrl-C with its incumbent; between two solvers, the caller asks here whether to go on.
+    """
+    pressed = False
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        pressed = True
+        raise KeyboardInterrupt
+
+    def check() -> None:
+        if pressed:
+            raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGINT, note)
+    try:
+        yield check
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def parse(
+    schema: type[T],
+    argv: Sequence[str],
+    *,
+    groups: Mapping[str, Callable[[str], type]] | None = None,
+    about: str | None = None,
+) -> T:
+    """The dataclass ``schema`` with the ``key=value`` arguments of ``argv`` in it, names and types checked.
+
+    Args:
+        schema: has a default, or ``MISSING``, for every field. Where it has a field ``plugins``, those packages are
+            imported first, so that what they register can be named by the other arguments.
+        groups: fields whose value is a name on the command line (``env=jssp``) and, in what is returned, an instance of
+            the dataclass that the given function finds behind the name; ``env.jobs=6`` sets a field of it.
+        about: what ``--help`` prints above the keys and their defaults; then the process exits.
+
+    Raises:
+        InputError: an unknown key or name, or a value that cannot be used.
+    """
+    groups = groups or {}
+    overrides = [_split(argument) for argument in argv if argument not in ("-h", "--help")]
+    import_plugins(_last(overrides, "plugins", "[]"))
+    store = ConfigStore.instance()
+    store.store(name="command", node=schema)
+    config = OmegaConf.structured(schema)
+    arguments = []
+    for group, find in groups.items():
+        name = _last(overrides, group, str(config[group]))
+        node = find(name)
+        store.store(group=group, name=name, node=node)
+        config[group] = OmegaConf.structured(node)
+        arguments.append(f"+{group}={name}")
+    if len(overrides) < len(argv):
+        print(f"{(about or '').strip()}\n\nkeys and their defaults:")
+        for key in _keys(config):
+            print(f"  {key}={OmegaConf.select(config, key, throw_on_missing=False)}")
+        sys.exit(0)
+    known = list(_keys(config))
+    texts = {name for name, hint in get_type_hints(schema).items() if hint in (str, str | None)}
+    for key, value in overrides:
+        if key not in groups:
+            text = key in texts or isinstance(OmegaConf.select(config, key, throw_on_missing=False), str)
+            arguments.append(f"{_known(key, known, config)}={_quote(value) if text else _quote_list(value)}")
+    return _compose(arguments)  # type: ignore[no-any-return]
+
+
+def import_plugins(names: str) -> None:
+    """Import the packages of ``[a, b]`` or ``a,b``; the working directory is searched first, as by ``python -m``."""
+    packages = [name.strip(" '\"") for name in names.strip("[] ").split(",") if name.strip(" '\"")]
+    if packages and "" not in sys.path:
+        sys.path.insert(0, "")
+    for name in packages:
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            raise InputError(f"plugins={name}: {error}; expected an importable package") from None
+
+
+def as_list(value: Any) -> list[str]:
+    """``a,b`` or a list, as a list of non-empty strings."""
+    parts = value.split(",") if isinstance(value, str) else list(value)
+    return [str(part).strip() for part in parts if str(part).strip()]
+
+
+def _split(argument: str) -> tuple[str, str]:
+    key, equals, value = argument.partition("=")
+    if not equals or not key:
+        raise InputError(f"argument {argument!r}; expected key=value (--help lists the keys)")
+    return key, value
+
+
+def _last(overrides: Sequence[tuple[str, str]], key: str, default: str) -> str:
+    return next((value.strip("'\"") for name, value in reversed(overrides) if name == key), default)
+
+
+def _keys(config: DictConfig, prefix: str = "") -> Iterator[str]:
+    """Dotted names of everything that can be set."""
+    for key in map(str, config):
+        value = None if OmegaConf.is_missing(config, key) else config[key]
+        if isinstance(value, DictConfig) and OmegaConf.get_type(value) is not dict:
+            yield from _keys(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def _known(key: str, known: Sequence[str], config: DictConfig) -> str:
+    """``key``, with a plus sign where it is a new entry of a dictionary (``env.arguments.gravity``)."""
+    if key in known:
+        return key
+    parent = key.rpartition(".")[0]
+    while parent:
+        if parent in known and isinstance(OmegaConf.select(config, parent), DictConfig):
+            return f"++{key}"
+        parent = parent.rpartition(".")[0]
+    near = get_close_matches(key, known, n=1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    scope = key.rpartition(".")[0]
+    listed = [name for name in known if name.startswith(f"{scope}.")] if scope else []
+    raise InputError(f"unknown key {key}{hint}; known: {', '.join(listed or known)}")
+
+
+def _quote_list(value: str) -> str:
+    """``a,b`` and ``[a,b]`` as a list of Hydra's grammar, anything else as one value."""
+    bracketed = value.startswith("[") and value.endswith("]")
+    if "[" in value[1:] or not (bracketed or ("," in value and not value.startswith(BRACKETED))):
+        return _quote(value)
+    items = (value[1:-1] if bracketed else value).split(",")
+    return "[" + ",".join(_quote(item.strip()) for item in items if item.strip()) + "]"
+
+
+def _quote(value: str) -> str:
+    """One value of Hydra's grammar."""
+    if PLAIN.fullmatch(value) or value.startswith(BRACKETED):
+        return value
+    escaped = re.sub(r"(\\+)(?='|$)", r"\1\1", value).replace("'", "\\'")  # backslashes count before a quote alone
+    return f"'{escaped}'"
+
+
+def _compose(arguments: list[str]) -> Any:
+    try:
+        with initialize(version_base="1.3", config_path=None):
+            config = compose("command", overrides=arguments)
+        missing = OmegaConf.missing_keys(config)
+        if missing:
+            raise InputError(f"{min(missing)}= is missing (--help lists the keys)")
+        return OmegaConf.to_object(config)
+    except (HydraException, OmegaConfBaseException) as error:
+        what = str(error).split("\n")[0].removeprefix("Error merging override ")
+        if error.__cause__ is not None:
+            what += ": " + str(error.__cause__).split("\n")[0]
+        elif isinstance(error, OverrideParseException):
+            what = f"{error.override}: {what}"
+        raise InputError(what) from None
+    except (TypeError, ValueError) as error:  # a dataclass that refuses its values
+        if isinstance(error, OptgapError):
+            raise
+        raise InputError(f"configuration: {error}") from None

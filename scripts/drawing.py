@@ -1,0 +1,80 @@
+"""Pictures of solutions: which functions draw which problem, and files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from typing import IO, Any
+
+from optgap.co.core import InputError, Instance
+
+# problem -> module and its functions (instance, solution) -> matplotlib figure, (instance, solution, width=) -> text
+DRAWINGS = {
+    "job-shop": ("optgap.envs.scheduling.render", "gantt", "gantt_text"),
+    "blocking-job-shop": ("optgap.envs.scheduling.render", "gantt", "gantt_text"),
+}
+
+
+def solution_text(problem: str, instance: Instance, solution: Any, width: int) -> str | None:
+    """The solution in characters, ``width`` wide; None where the problem has no drawing."""
+    if problem not in DRAWINGS:
+        return None
+    module, _, text = DRAWINGS[problem]
+    drawn: str = getattr(import_module(module), text)(instance, solution, width=width)
+    return drawn
+
+
+def save_drawing(problem: str, instance: Instance, solution: Any, path: Path) -> None:
+    """Write the solution as a picture, in the format of the path's suffix.
+
+    Raises:
+        InputError: the problem has no drawing, the suffix is unknown, or the file cannot be written.
+    """
+    if problem not in DRAWINGS:
+        raise InputError(f"{path}: solutions of {problem} have no drawing; expected one of {', '.join(DRAWINGS)}")
+    module, figure, _ = DRAWINGS[problem]
+    save_figure(getattr(import_module(module), figure)(instance, solution), path)
+
+
+def save_figure(figure: Any, path: Path) -> None:
+    """Write a matplotlib figure, whole or not at all, in the format of the path's suffix."""
+    write_whole(path, lambda stream: figure.savefig(stream, format=path.suffix.removeprefix("."), dpi=150))
+
+
+def write_whole(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
+    """Let ``write`` fill a temporary file, then put it in the place of ``path``.
+
+    Raises:
+        InputError: the folder cannot be written, or ``write`` refuses with a ValueError (an unknown format).
+    """
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as stream:
+            temporary = Path(stream.name)
+            write(stream)
+        temporary.chmod(0o644)  # a temporary file is private; a result is not
+        temporary.replace(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be written: {error}") from None
+    finally:
+        if temporary is not None:
+            with suppress(OSError):  # gone already where it took the place of path
+                temporary.unlink()
+
+
+def require_writable(path: str, suffixes: tuple[str, ...]) -> None:
+    """Refuse a path before the work begins.
+
+    Raises:
+        InputError: its folder does not exist, it is a folder, or its suffix is none of ``suffixes``.
+    """
+    target = Path(path)
+    if target.suffix not in suffixes:
+        raise InputError(f"{path}: expected a file name that ends in {' or '.join(suffixes)}")
+    if not target.absolute().parent.is_dir():
+        raise InputError(f"{path}: its folder does not exist")
+    if target.is_dir():
+        raise InputError(f"{path}: is a folder; expected a file")

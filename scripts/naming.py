@@ -1,0 +1,92 @@
+"""What a name on the command line means: a registered solver, shipped weights, or a run folder."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from optgap.co.core import SOLVERS, InputError, Solver
+
+if TYPE_CHECKING:  # the rules need no torch
+    from optgap.agents.common.contracts import Agent
+
+STATE = "state.json"  # what every checkpoint folder holds
+ZOO = Path(str(files("optgap.agents"))) / "zoo"
+PARTS = ("", "best", "final", "checkpoint")  # of a run folder, the one to use first
+
+
+def zoo_names() -> list[str]:
+    """Names of the shipped weights."""
+    return sorted(state.parent.name for state in ZOO.glob(f"*/{STATE}"))
+
+
+def weights_folder(name: str) -> Path | None:
+    """The folder of the weights that ``name`` means: shipped ones, a run folder's best ones, or a checkpoint."""
+    candidates = [ZOO / name] if name in zoo_names() else []
+    folders = [folder / part for folder in [*candidates, Path(name)] for part in PARTS]
+    return next((folder for folder in folders if (folder / STATE).is_file()), None)
+
+
+def find_agent(name: str, device: str = "cpu") -> Agent:
+    """The agent behind shipped weights or a run folder.
+
+    Raises:
+        InputError: neither, or a damaged checkpoint.
+    """
+    from optgap.agents.common.checkpoint import load_agent
+
+    folder = weights_folder(name)
+    if folder is None:
+        shipped = ", ".join(zoo_names()) or "none"
+        raise InputError(f"{name}: holds no trained weights; expected a run folder or shipped weights ({shipped})")
+    return load_agent(folder, device)
+
+
+def policy_solver(problem: str, name: str, samples: int | None = None, device: str = "cpu") -> Solver[Any]:
+    """Trained weights as a solver of ``problem``: greedy, or the best of ``samples`` sampled solutions."""
+    from optgap.agents.common.policy_solver import PolicySolver
+
+    agent = find_agent(name, device)
+    if agent.env_config.problem != problem:
+        raise InputError(
+            f"{name}: trained on {agent.env_config.problem or 'no optimization problem'}; expected {problem}"
+        )
+    if samples is not None:
+        return PolicySolver(agent, mode="sample", samples=samples)
+    return PolicySolver(agent, mode="greedy")
+
+
+def find_solver(problem: str, name: str) -> Solver[Any]:
+    """The solver that ``name`` means.
+
+    Args:
+        name: ``scip`` (registered as ``<problem>/scip``), shipped weights or a run folder (greedy), or either of the
+            latter with ``@128``: the best of 128 sampled solutions.
+
+    Raises:
+        InputError: none of these; the message lists the right names.
+    """
+    if f"{problem}/{name}" in SOLVERS:
+        solver: Solver[Any] = SOLVERS.load(f"{problem}/{name}")
+        return solver
+    base, at, samples = name.rpartition("@")
+    if not at:
+        base, samples = name, ""
+    elif not samples.isdecimal() or int(samples) < 1:
+        raise InputError(f"{name}: expected a number of samples after @, for instance {base}@128")
+    if weights_folder(base) is not None:
+        return policy_solver(problem, base, int(samples) if samples else None)
+    registered = solver_names(problem)
+    near = get_close_matches(name, [*registered, *zoo_names()], n=1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    weights = f"; shipped weights: {', '.join(zoo_names())}" if zoo_names() else ""
+    raise InputError(
+        f"unknown solver {name!r} of {problem}{hint}; known: {', '.join(registered)}{weights}; or a run folder"
+    )
+
+
+def solver_names(problem: str) -> list[str]:
+    """Registered solvers of ``problem``, without the problem's name."""
+    return [name.removeprefix(f"{problem}/") for name in SOLVERS.names(f"{problem}/")]
