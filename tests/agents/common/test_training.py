@@ -29,7 +29,7 @@ from optgap.envs.gym_config import GymConfig
 
 config = PPOConfig(num_envs=2, rollout_length=24, epochs=2, minibatch_size=16, hidden_sizes=[8], checkpoint_interval=4,
                    normalize_reward=True, learning_rate_schedule="linear", learning_rate=1e-2)
-train_run(PPO(GymConfig(id="CartPole-v1"), config, seed=3), sys.argv[1], 2500)
+train_run(PPO(GymConfig(id="CartPole-v1"), config, seed=3), sys.argv[1], 4000)
 """
 
 
@@ -42,7 +42,7 @@ def tiny(**changes) -> PPO:
 def test_killed_and_resumed_equals_uninterrupted(tmp_path):
     command = [sys.executable, "-c", PROGRAM]
     with subprocess.Popen([*command, tmp_path / "whole"]) as whole:
-        lines, pause = random.randrange(1, 30), random.random() * 0.03
+        lines, pause = random.randrange(1, 20), random.random() * 0.03
         moment = f"killed {pause:.4f} s after line {lines}"
         with subprocess.Popen([*command, tmp_path / "killed"]) as process:
             metrics = tmp_path / "killed" / "metrics.jsonl"
@@ -54,7 +54,7 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path):
         assert not (tmp_path / "killed" / "final").exists(), moment
         agent = resume_run(tmp_path / "killed")
         assert agent.updates % 4 == 0, moment
-        assert train_run(agent, tmp_path / "killed", 2500)
+        assert train_run(agent, tmp_path / "killed", 4000)
     assert whole.returncode == 0
     for name in ("weights.safetensors", "optimizer.safetensors", "state.json"):
         for folder in ("checkpoint", "final"):
