@@ -18,6 +18,10 @@ up, and that would have been moved. And time cannot run on for ever: windows are
 **Nothing of the future is told.** ``job_ready`` and ``machine_ready`` are what an online observer expects, without
 further interruption (while a machine is down: the clock plus the processing time left); ``job_ready <= clock`` says
 exactly that the job is complete. The true completions, which the windows ahead decide, stay in ``job_end``.
+
+**No references are counted.** A state is some thirty arrays. Where the last use of such a tuple lies in one branch of
+several, numba counts the references of all its arrays at every call, and a step takes five times as long. Hence the
+order of the statements below, which ends on one that reads both tuples: no function calls NRT_incref.
 """
 
 from __future__ import annotations
@@ -47,7 +51,7 @@ class BlockingShopArrays(NamedTuple):
     job: I64  # (B, N) job of each operation, padded with -1
     release: I64  # (B, J)
     work: I64  # (B, N) durations from the operation (included) to the end of its job
-    down_ptr: I64  # (B, M + 1) first window of each machine
+    first_window: I64  # (B, M) where the machine's windows begin; one at NEVER ends them
     down_start: I64  # (W, B): a copy's windows are a column, so that W can grow in place
     down_end: I64  # (W, B)
 
@@ -71,9 +75,7 @@ class BlockingShopState(NamedTuple):
     job_at: I64  # (B, J) machine that the job holds, or -1
     holder: I64  # (B, M) job that holds the machine, or -1
     idle_until: I64  # (B, M) nothing is offered on the machine before: a wait
-    window: I64  # (B, M) present or next window, an index of down_start; down_ptr[m + 1] when none is left
-    window_start: I64  # (B, M) its start, NEVER when none is left
-    window_end: I64  # (B, M) its end
+    window: I64  # (B, M) the machine's present or next window, a row of down_start
     seen_by: I64  # (B, M) work space of the search for cycles
 
 
@@ -91,10 +93,10 @@ def empty_arrays(
     n, j, m = operations, jobs, machines
     windows = (np.zeros((0, copies), np.int64), np.zeros((0, copies), np.int64))
     shop = BlockingShopArrays(
-        zeros(), zeros(), zeros(j + 1), zeros(n), zeros(n), zeros(n), zeros(j), zeros(n), zeros(m + 1), *windows
+        zeros(), zeros(), zeros(j + 1), zeros(n), zeros(n), zeros(n), zeros(j), zeros(n), zeros(m), *windows
     )
     common = (zeros(), zeros(j), zeros(j), zeros(m), zeros(m), zeros(n), zeros(), zeros(), no(j), zeros(), zeros())
-    return shop, BlockingShopState(*common, no(m), zeros(j), zeros(j), *(zeros(m) for _ in range(6)))
+    return shop, BlockingShopState(*common, no(m), zeros(j), zeros(j), *(zeros(m) for _ in range(4)))
 
 
 def put_instance(shop: BlockingShopArrays, b: int, instance: BlockingJobShopInstance) -> None:
@@ -112,15 +114,15 @@ def put_instance(shop: BlockingShopArrays, b: int, instance: BlockingJobShopInst
     shop.release[b, :jobs] = instance.release
     total = np.cumsum(instance.duration)
     shop.work[b, :operations] = total[instance.job_ptr[1:] - 1][instance.job] - total + instance.duration
-    windows = len(instance.down_start)
+    windows = len(instance.down_start) + machines
     if windows > len(shop.down_start):
         # In place, for the tuple is shared with whoever holds it. No view of these two arrays is ever kept.
         shape = (max(windows, 2 * len(shop.down_start)), shop.down_start.shape[1])
         shop.down_start.resize(shape, refcheck=False)
         shop.down_end.resize(shape, refcheck=False)
-    shop.down_ptr[b, : machines + 1] = instance.down_ptr
-    shop.down_start[:windows, b] = instance.down_start
-    shop.down_end[:windows, b] = instance.down_end
+    shop.first_window[b, :machines] = instance.down_ptr[:-1] + np.arange(machines)
+    shop.down_start[:windows, b] = np.insert(instance.down_start, instance.down_ptr[1:], NEVER)
+    shop.down_end[:windows, b] = np.insert(instance.down_end, instance.down_ptr[1:], NEVER)
 
 
 def load(instances: Sequence[BlockingJobShopInstance]) -> tuple[BlockingShopArrays, BlockingShopState]:
@@ -134,18 +136,6 @@ def load(instances: Sequence[BlockingJobShopInstance]) -> tuple[BlockingShopArra
     for b, instance in enumerate(instances):
         put_instance(shop, b, instance)
     return shop, state
-
-
-@njit(cache=True)
-def _show_window(shop: BlockingShopArrays, state: BlockingShopState, b: int, m: int, w: int) -> None:
-    """Make window ``w`` the present or next one of machine ``m``."""
-    state.window[b, m] = w
-    if w < shop.down_ptr[b, m + 1]:
-        state.window_start[b, m] = shop.down_start[w, b]
-        state.window_end[b, m] = shop.down_end[w, b]
-    else:
-        state.window_start[b, m] = NEVER
-        state.window_end[b, m] = NEVER
 
 
 @njit(cache=True)
@@ -169,18 +159,18 @@ def reset(shop: BlockingShopArrays, state: BlockingShopState, b: int) -> None:
     for o in range(operations):
         state.machine_work[b, shop.machine[b, o]] += shop.duration[b, o]
     for m in range(shop.n_machines[b]):
-        _show_window(shop, state, b, m, shop.down_ptr[b, m])
-        state.down[b, m] = state.window_start[b, m] <= 0
+        state.window[b, m] = shop.first_window[b, m]
+        state.down[b, m] = shop.down_start[state.window[b, m], b] <= 0
 
 
 @njit(cache=True)
 def _completion(shop: BlockingShopArrays, state: BlockingShopState, b: int, m: int, duration: int) -> int:
     """True completion of an operation that starts now on machine ``m``, which is up."""
     end = state.clock[b] + duration
-    for w in range(state.window[b, m], shop.down_ptr[b, m + 1]):
-        if shop.down_start[w, b] >= end:
-            break
+    w = state.window[b, m]
+    while shop.down_start[w, b] < end:
         end += shop.down_end[w, b] - shop.down_start[w, b]
+        w += 1
     return end  # type: ignore[no-any-return]
 
 
@@ -188,18 +178,20 @@ def _completion(shop: BlockingShopArrays, state: BlockingShopState, b: int, m: i
 def _start(shop: BlockingShopArrays, state: BlockingShopState, b: int, j: int) -> None:
     """Start the next operation of job ``j`` now; its machine becomes the job's, unless the job is finished at once."""
     o = state.next_operation[b, j]
-    m, p = shop.machine[b, o], shop.duration[b, o]
-    end = _completion(shop, state, b, m, p)
+    m = shop.machine[b, o]
+    end = _completion(shop, state, b, m, shop.duration[b, o])
+    state.holder[b, m] = j
+    state.job_at[b, j] = m
+    if end == state.clock[b] and o + 1 == shop.job_ptr[b, j + 1]:
+        state.holder[b, m] = -1
+        state.job_at[b, j] = -1
     state.start[b, o] = state.clock[b]
-    state.job_ready[b, j] = state.clock[b] + p
+    state.job_ready[b, j] = state.clock[b] + shop.duration[b, o]
     state.job_end[b, j] = end
-    state.machine_work[b, m] -= p
+    state.makespan[b] = max(state.makespan[b], end)
     state.next_operation[b, j] = o + 1
     state.left[b] -= 1
-    state.makespan[b] = max(state.makespan[b], end)
-    leaves = end == state.clock[b] and o + 1 == shop.job_ptr[b, j + 1]
-    state.holder[b, m] = -1 if leaves else j
-    state.job_at[b, j] = -1 if leaves else m
+    state.machine_work[b, m] -= shop.duration[b, o]
 
 
 @njit(cache=True)
@@ -217,14 +209,16 @@ def _advance(shop: BlockingShopArrays, state: BlockingShopState, b: int, to: int
     state.clock[b] = to
     for m in range(shop.n_machines[b]):
         j = state.holder[b, m]
-        while state.window_start[b, m] < to:  # the machine is down for a part of now..to
-            if j >= 0 and state.job_end[b, j] > now:
-                lost = min(state.window_end[b, m], to) - max(state.window_start[b, m], now)
-                state.job_ready[b, j] += lost
-            if state.window_end[b, m] > to:
-                break
-            _show_window(shop, state, b, m, state.window[b, m] + 1)
-        state.down[b, m] = state.window_start[b, m] <= to
+        w = state.window[b, m]
+        lost = 0
+        while shop.down_end[w, b] <= to:  # a window that is over
+            lost += shop.down_end[w, b] - max(shop.down_start[w, b], now)
+            w += 1
+        lost += max(to - max(shop.down_start[w, b], now), 0)
+        state.window[b, m] = w
+        state.down[b, m] = shop.down_start[w, b] <= to
+        if j >= 0 and state.job_end[b, j] > now:
+            state.job_ready[b, j] += lost
         if j >= 0 and state.job_end[b, j] <= to and state.next_operation[b, j] == shop.job_ptr[b, j + 1]:
             state.holder[b, m] = -1
             state.job_at[b, j] = -1
@@ -313,9 +307,9 @@ def find_candidates(shop: BlockingShopArrays, state: BlockingShopState, b: int, 
         if count > 0:
             break
         _advance(shop, state, b, next_event(shop, state, b))
-    _expect_machines(shop, state, b)
     state.n_candidates[b] = count
     state.focus[b] = focus if scope == ONE_MACHINE else -1
+    _expect_machines(shop, state, b)
     return count
 
 
@@ -333,11 +327,11 @@ def next_event(shop: BlockingShopArrays, state: BlockingShopState, b: int) -> in
             event = state.job_end[b, j]
     for m in range(shop.n_machines[b]):
         if state.down[b, m]:
-            event = min(event, state.window_end[b, m])
+            event = min(event, shop.down_end[state.window[b, m], b])
         else:
             j = state.holder[b, m]
             if j >= 0 and state.job_end[b, j] > clock:
-                event = min(event, state.window_start[b, m])
+                event = min(event, shop.down_start[state.window[b, m], b])
     return event
 
 
@@ -357,19 +351,14 @@ def lower_bound(shop: BlockingShopArrays, state: BlockingShopState, b: int) -> i
 
     Jobs without conflicts, machines without idle time, no further interruption. Read it after :func:`find_candidates`.
     """
-    if state.left[b] == 0:
-        return state.makespan[b]  # type: ignore[no-any-return]
     bound = state.clock[b]
     for m in range(shop.n_machines[b]):
         if state.machine_work[b, m] > 0:
-            bound = max(bound, max(state.machine_ready[b, m], state.clock[b]) + state.machine_work[b, m])
+            bound = max(bound, state.machine_ready[b, m] + state.machine_work[b, m])
     for j in range(shop.n_jobs[b]):
         o = state.next_operation[b, j]
         bound = max(bound, state.job_ready[b, j])
         if o < shop.job_ptr[b, j + 1]:
-            m = shop.machine[b, o]
-            begin = max(state.job_ready[b, j], state.clock[b])
-            if state.holder[b, m] != j:
-                begin = max(begin, state.machine_ready[b, m])
+            begin = max(state.job_ready[b, j], state.machine_ready[b, shop.machine[b, o]])
             bound = max(bound, begin + shop.work[b, o])
-    return bound  # type: ignore[no-any-return]
+    return max(bound, (state.left[b] == 0) * state.makespan[b])  # type: ignore[no-any-return]
