@@ -7,8 +7,10 @@ source. They can be called from numba alone. A new kind of shop is one module wi
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from functools import singledispatch
+from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -18,6 +20,12 @@ from optgap.co.core import InputError
 from optgap.co.dynamics import blocking_job_shop, job_shop
 from optgap.co.problems.blocking_job_shop import BlockingJobShopInstance
 from optgap.co.problems.job_shop import JobShopInstance
+
+def digest_of(*modules: ModuleType) -> str:
+    """A digest of the sources of ``modules``: what code that numba keeps on disk, and that calls them, must hold."""
+    sources = (Path(str(module.__file__)).read_bytes() for module in modules)
+    return hashlib.sha256(b"".join(sources)).hexdigest()
+
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -22,7 +21,7 @@ from optgap.envs.scheduling.features import (
     empty_observation,
     empty_scratch,
 )
-from optgap.envs.scheduling.kernel import REWARDS, Options, make_kernel
+from optgap.envs.scheduling.kernel import REWARDS, Options, reset_batch, step_batch
 
 Observation = dict[str, NDArray[Any]]
 Schedule = Literal["non-delay", "active"]
@@ -37,12 +36,6 @@ def one_of(what: str, value: str, known: Sequence[str]) -> int:
     if value not in known:
         raise InputError(f"{what} is {value!r}; expected one of {', '.join(known)}")
     return list(known).index(value)
-
-
-@cache
-def kernel_of(dynamics: Any) -> tuple[Any, Any]:
-    """The compiled kernel of a dynamics module, made once a process."""
-    return make_kernel(dynamics)
 
 
 class ShopBatch:
@@ -89,7 +82,6 @@ class ShopBatch:
         self.instances: list[JobShopInstance | None] = [None] * copies
         self.reward = np.zeros(copies)
         self.done = np.zeros(copies, np.bool_)
-        self._reset, self._step = kernel_of(dynamics)
 
     def reset(self, which: NDArray[np.bool_], rngs: Sequence[np.random.Generator]) -> None:
         """Draw a new instance for, and restart, every copy marked in ``which`` (B,)."""
@@ -113,13 +105,13 @@ class ShopBatch:
 
     def restart(self, which: NDArray[np.bool_]) -> None:
         """Restart the marked copies on the instances they have."""
-        self._reset(self.shop, self.state, self.scratch, self.seen, which, self.options)
+        reset_batch(self.shop, self.state, self.scratch, self.seen, which, self.options)
         self.reward[which] = 0.0
         self.done[which] = False
 
     def step(self, action: NDArray[np.int64], skip: NDArray[np.bool_]) -> None:
         """Act in every copy not in ``skip``; ``reward`` and ``done`` are written in place."""
-        bad = self._step(
+        bad = step_batch(
             self.shop, self.state, self.scratch, self.seen, action, skip, self.options, self.reward, self.done
         )
         if bad >= 0:

@@ -147,13 +147,13 @@ def empty_scratch(copies: int, operations: int, machines: int) -> Scratch:
     )
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def squash(x: float) -> float:
     """x / (1 + |x|)."""
     return x / (1.0 + abs(x))
 
 
-@njit(cache=True)
+@njit
 def _sort_by_tail(shop: ShopArrays, scratch: Scratch, b: int) -> None:
     operations = shop.job_ptr[b, shop.n_jobs[b]]
     most = shop.work[b].max() + 1
@@ -171,7 +171,7 @@ def _sort_by_tail(shop: ShopArrays, scratch: Scratch, b: int) -> None:
         scratch.tail_end[b, m] = end
 
 
-@njit(cache=True)
+@njit
 def tighten_bound(shop: ShopArrays, state: ShopState, scratch: Scratch, b: int, bound: int) -> None:
     """Raise the bound of copy ``b`` to ``bound`` and to each machine's: idle from + work left + shortest tail left."""
     bound = max(bound, scratch.bound[b])
@@ -188,7 +188,7 @@ def tighten_bound(shop: ShopArrays, state: ShopState, scratch: Scratch, b: int, 
     scratch.bound[b] = bound
 
 
-@njit(cache=True)
+@njit
 def observe_route(shop: ShopArrays, state: ShopState, scratch: Scratch, seen: ShopObservation, b: int) -> None:
     """Write what is constant over the episode of copy ``b``; call right after its reset."""
     jobs = shop.n_jobs[b]
@@ -224,7 +224,7 @@ def observe_route(shop: ShopArrays, state: ShopState, scratch: Scratch, seen: Sh
             seen.route[b, o, 5] = shop.work[b, first] / bound
 
 
-@njit(cache=True)
+@njit
 def _observe_queues(shop: ShopArrays, state: ShopState, queue: NDArray[np.int64], b: int) -> tuple[int, int]:
     """Fill ``queue``; return (number of unfinished jobs, most work left of a job)."""
     queue[:] = 0
@@ -260,7 +260,7 @@ def _observe_queues(shop: ShopArrays, state: ShopState, queue: NDArray[np.int64]
     return unfinished, most_work
 
 
-@njit(cache=True)
+@njit
 def observe_jobs(
     shop: ShopArrays, state: ShopState, scratch: Scratch, seen: ShopObservation, b: int, candidates_only: bool
 ) -> None:
@@ -358,7 +358,7 @@ def observe_jobs(
     y[7] = most_work / rest
 
 
-@njit(cache=True)
+@njit
 def observe_operations(shop: ShopArrays, state: ShopState, scratch: Scratch, seen: ShopObservation, b: int) -> None:
     """Write the nodes of the typed graph of copy ``b``: operations in the states of Park et al. 2021, section 4.1."""
     clock = state.clock[b]

@@ -8,8 +8,26 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from optgap.co.dynamics import job_shop
-from optgap.envs.scheduling.features import Scratch, ShopObservation, observe_jobs, observe_operations, observe_route, tighten_bound
+from optgap.co.dynamics.job_shop import NEVER
+from optgap.co.dynamics.shop import (
+    DYNAMICS,
+    digest_of,
+    dispatch,
+    find_candidates,
+    lower_bound,
+    next_event,
+    reset,
+    wait_for_event,
+)
+from optgap.envs.scheduling import features
+from optgap.envs.scheduling.features import (
+    Scratch,
+    ShopObservation,
+    observe_jobs,
+    observe_operations,
+    observe_route,
+    tighten_bound,
+)
 
 REWARDS = ("makespan", "lower_bound", "waiting", "sparse")
 MAKESPAN, LOWER_BOUND, WAITING, SPARSE = range(len(REWARDS))
@@ -27,54 +45,58 @@ class Options(NamedTuple):
     candidates_only: bool  # leave the features of jobs that are no candidates at zero
 
 
-def make_kernel(dynamics: Any) -> tuple[Any, Any]:
-    """(reset_batch, step_batch), compiled over the functions of a module of ``optgap.co.dynamics``."""
-    reset, find_candidates, dispatch = dynamics.reset, dynamics.find_candidates, dynamics.dispatch
-    next_event, wait_for_event, lower_bound = dynamics.next_event, dynamics.wait_for_event, dynamics.lower_bound
-    never = job_shop.NEVER
+@njit
+def _settle(shop: Any, state: Any, b: int, options: Options, keep: int) -> bool:
+    """Go on to the next real decision of copy ``b``; return whether waiting is possible there.
 
-    @njit(cache=True)
-    def settle(shop: Any, state: Any, b: int, options: Options, keep: int) -> bool:
-        """Go on to the next real decision of copy ``b``; return whether waiting is possible there.
+    The last ``keep`` operations are never played here (an episode has at least one step).
+    """
+    while True:
+        count = find_candidates(shop, state, b, options.scheme, options.scope)
+        waitable = options.wait and count > 0 and next_event(shop, state, b) < NEVER
+        if not options.autoplay or count != 1 or waitable or state.left[b] <= keep:
+            return waitable
+        for j in range(shop.n_jobs[b]):
+            if state.candidate[b, j]:
+                dispatch(shop, state, b, j, options.scheme)
+                break
 
-        The last ``keep`` operations are never played here (an episode has at least one step).
-        """
-        while True:
-            count = find_candidates(shop, state, b, options.scheme, options.scope)
-            waitable = options.wait and count > 0 and next_event(shop, state, b) < never
-            if not options.autoplay or count != 1 or waitable or state.left[b] <= keep:
-                return waitable  # type: ignore[no-any-return]
-            for j in range(shop.n_jobs[b]):
-                if state.candidate[b, j]:
-                    dispatch(shop, state, b, j, options.scheme)
-                    break
 
-    @njit(cache=True)
-    def observe(
-        shop: Any, state: Any, scratch: Scratch, seen: ShopObservation, b: int, options: Options, waitable: bool
-    ) -> None:
-        tighten_bound(shop, state, scratch, b, lower_bound(shop, state, b))
-        observe_jobs(shop, state, scratch, seen, b, options.candidates_only)
-        if options.nodes:
-            observe_operations(shop, state, scratch, seen, b)
-        jobs = state.candidate.shape[1]
-        for j in range(jobs):
-            seen.action_mask[b, j] = state.candidate[b, j]
-        if options.wait:
-            seen.action_mask[b, jobs] = waitable
+@njit
+def _observe(
+    shop: Any, state: Any, scratch: Scratch, seen: ShopObservation, b: int, options: Options, waitable: bool
+) -> None:
+    tighten_bound(shop, state, scratch, b, lower_bound(shop, state, b))
+    observe_jobs(shop, state, scratch, seen, b, options.candidates_only)
+    if options.nodes:
+        observe_operations(shop, state, scratch, seen, b)
+    jobs = state.candidate.shape[1]
+    for j in range(jobs):
+        seen.action_mask[b, j] = state.candidate[b, j]
+    if options.wait:
+        seen.action_mask[b, jobs] = waitable
+
+
+def _compile(sources: str) -> tuple[Any, Any]:
+    """(reset_batch, step_batch), for every module of ``optgap.co.dynamics``.
+
+    Numba keeps what it compiles on disk for as long as *this* file stays as it is. The functions therefore hold
+    ``sources``, a digest of the files that they call into: it is part of the key under which they are kept.
+    """
 
     @njit(cache=True)
     def reset_batch(
         shop: Any, state: Any, scratch: Scratch, seen: ShopObservation, which: NDArray[np.bool_], options: Options
     ) -> None:
         """Start the copies marked in ``which`` (B,) anew."""
+        sources  # noqa: B018  (held, see above)
         for b in range(len(which)):
             if which[b]:
                 reset(shop, state, b)
                 scratch.charged[b] = 0
                 observe_route(shop, state, scratch, seen, b)
-                waitable = settle(shop, state, b, options, 1)
-                observe(shop, state, scratch, seen, b, options, waitable)
+                waitable = _settle(shop, state, b, options, 1)
+                _observe(shop, state, scratch, seen, b, options, waitable)
 
     @njit(cache=True)
     def step_batch(
@@ -92,6 +114,7 @@ def make_kernel(dynamics: Any) -> tuple[Any, Any]:
 
         Returns -1, or the first copy whose action is not allowed; then no copy has moved.
         """
+        sources  # noqa: B018  (held, see above)
         copies, jobs = state.candidate.shape
         for b in range(copies):
             a = action[b]
@@ -104,8 +127,8 @@ def make_kernel(dynamics: Any) -> tuple[Any, Any]:
                 wait_for_event(shop, state, b)
             else:
                 dispatch(shop, state, b, action[b], options.scheme)
-            waitable = settle(shop, state, b, options, 0)
-            observe(shop, state, scratch, seen, b, options, waitable)
+            waitable = _settle(shop, state, b, options, 0)
+            _observe(shop, state, scratch, seen, b, options, waitable)
             done[b] = state.left[b] == 0
             if options.reward == WAITING:
                 waiting = 0
@@ -122,3 +145,6 @@ def make_kernel(dynamics: Any) -> tuple[Any, Any]:
         return -1
 
     return reset_batch, step_batch
+
+
+reset_batch, step_batch = _compile(digest_of(features, *DYNAMICS.values()))
