@@ -30,7 +30,9 @@ class JobShopNetworkConfig:
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.layers < 0 or self.hidden < 1:
-            raise InputError(f"network width {self.width}, layers {self.layers}, hidden {self.hidden}; expected 1, 0, 1 or more")
+            raise InputError(
+                f"network width {self.width}, layers {self.layers}, hidden {self.hidden}; expected 1, 0, 1 or more"
+            )
 
 
 def perceptron(*sizes: int) -> nn.Sequential:
@@ -158,9 +160,7 @@ class JobShopActorCritic(nn.Module):
         rows, jobs = torch.nonzero(mask[:, :jobs_n], as_tuple=True)
         encoded, instance = self._encode(observation)
         route = encoded[instance[rows], following[rows, jobs]]
-        scores, waits = self.network.score(
-            route, rows, observation["jobs"][rows, jobs], observation["shop"], len(mask)
-        )
+        scores, waits = self.network.score(route, rows, observation["jobs"][rows, jobs], observation["shop"], len(mask))
         logits = torch.full((len(mask), self.actions), torch.finfo(scores.dtype).min, device=scores.device)
         logits = logits.index_put((rows, jobs), scores)
         if self.actions > jobs_n:

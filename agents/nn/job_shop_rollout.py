@@ -121,9 +121,7 @@ def play(
     return np.array(history)
 
 
-def record(
-    batch: ShopBatch, actions: NDArray[np.int64], device: torch.device
-) -> tuple[Decisions, Tensor]:
+def record(batch: ShopBatch, actions: NDArray[np.int64], device: torch.device) -> tuple[Decisions, Tensor]:
     """Replay ``actions`` (T, I) in a batch with one copy an instance; the decisions met and (D,) the action of each."""
     parts, taken = [], []
     for action in actions:
@@ -140,9 +138,10 @@ def log_probability(
     """(D,) log-probability of ``action`` (D,) at each decision; action ``n_jobs`` is waiting."""
     candidate, wait = scores(network, encoded, decisions)
     wait = wait.masked_fill(~decisions.wait, -torch.inf)
-    most = torch.maximum(wait.detach(), candidate.new_full(wait.shape, -torch.inf).scatter_reduce(
-        0, decisions.row, candidate.detach(), "amax"
-    ))
+    most = torch.maximum(
+        wait.detach(),
+        candidate.new_full(wait.shape, -torch.inf).scatter_reduce(0, decisions.row, candidate.detach(), "amax"),
+    )
     total = torch.exp(wait - most).index_add(0, decisions.row, torch.exp(candidate - most[decisions.row]))
     chosen = torch.nonzero(decisions.job == action[decisions.row]).squeeze(1)
     score = torch.where(action == n_jobs, wait, torch.zeros_like(wait)).index_add(

@@ -63,7 +63,9 @@ class ShopBatch:
     ) -> None:
         scheme = one_of("schedule", schedule, list(SCHEDULES))
         if wait and schedule == "active":
-            raise InputError("wait is offered by schedule='non-delay' alone; an active schedule waits by its choice of job")
+            raise InputError(
+                "wait is offered by schedule='non-delay' alone; an active schedule waits by its choice of job"
+            )
         self.options = Options(
             scheme=scheme,
             scope=one_of("candidates", candidates, list(CANDIDATES)),
@@ -137,7 +139,6 @@ class ShopBatch:
 
     def observation_space(self) -> spaces.Dict:
         """Space of one copy's observation."""
-
         # a duration is at most N mean durations, and every other feature is smaller
         limit = float(self.operations + 1)
 

@@ -85,7 +85,10 @@ class JobShopOptions:
         def draw(rng: np.random.Generator) -> JobShopInstance:
             if given is not None:
                 return given[int(rng.integers(len(given))) if len(given) > 1 else 0]
-            size = {"jobs": int(rng.integers(jobs[0], jobs[1] + 1)), "machines": int(rng.integers(machines[0], machines[1] + 1))}
+            size = {
+                "jobs": int(rng.integers(jobs[0], jobs[1] + 1)),
+                "machines": int(rng.integers(machines[0], machines[1] + 1)),
+            }
             return problem.generate(rng, **size, **rest)  # type: ignore[no-any-return]
 
         return draw

@@ -147,18 +147,19 @@ def empty_scratch(copies: int, operations: int, machines: int) -> Scratch:
     )
 
 
-@njit(inline="always")
+@njit(cache=False, inline="always")
 def squash(x: float) -> float:
-    """x / (1 + |x|)."""
+    """X / (1 + |x|)."""
     return x / (1.0 + abs(x))
 
 
-@njit
+@njit(cache=False)
 def _sort_by_tail(shop: ShopArrays, scratch: Scratch, b: int) -> None:
     operations = shop.job_ptr[b, shop.n_jobs[b]]
     most = shop.work[b].max() + 1
     order = np.argsort(
-        shop.machine[b, :operations] * most + shop.work[b, :operations] - shop.duration[b, :operations], kind="mergesort"
+        shop.machine[b, :operations] * most + shop.work[b, :operations] - shop.duration[b, :operations],
+        kind="mergesort",
     )
     scratch.by_tail[b, :operations] = order
     scratch.tail_next[b, :] = 0
@@ -171,7 +172,7 @@ def _sort_by_tail(shop: ShopArrays, scratch: Scratch, b: int) -> None:
         scratch.tail_end[b, m] = end
 
 
-@njit
+@njit(cache=False)
 def tighten_bound(shop: ShopArrays, state: ShopState, scratch: Scratch, b: int, bound: int) -> None:
     """Raise the bound of copy ``b`` to ``bound`` and to each machine's: idle from + work left + shortest tail left."""
     bound = max(bound, scratch.bound[b])
@@ -188,7 +189,7 @@ def tighten_bound(shop: ShopArrays, state: ShopState, scratch: Scratch, b: int, 
     scratch.bound[b] = bound
 
 
-@njit
+@njit(cache=False)
 def observe_route(shop: ShopArrays, state: ShopState, scratch: Scratch, seen: ShopObservation, b: int) -> None:
     """Write what is constant over the episode of copy ``b``; call right after its reset."""
     jobs = shop.n_jobs[b]
@@ -224,7 +225,7 @@ def observe_route(shop: ShopArrays, state: ShopState, scratch: Scratch, seen: Sh
             seen.route[b, o, 5] = shop.work[b, first] / bound
 
 
-@njit
+@njit(cache=False)
 def _observe_queues(shop: ShopArrays, state: ShopState, queue: NDArray[np.int64], b: int) -> tuple[int, int]:
     """Fill ``queue``; return (number of unfinished jobs, most work left of a job)."""
     queue[:] = 0
@@ -260,7 +261,7 @@ def _observe_queues(shop: ShopArrays, state: ShopState, queue: NDArray[np.int64]
     return unfinished, most_work
 
 
-@njit
+@njit(cache=False)
 def observe_jobs(
     shop: ShopArrays, state: ShopState, scratch: Scratch, seen: ShopObservation, b: int, candidates_only: bool
 ) -> None:
@@ -313,7 +314,9 @@ def observe_jobs(
         x[5] = squash((clock - state.job_ready[b, j]) * per_mean)
         x[6] = state.machine_work[b, m] * per_rest
         at = scratch.by_tail[b, scratch.tail_next[b, m]]
-        x[7] = (max(idle, clock) + state.machine_work[b, m] + shop.work[b, at] - shop.duration[b, at] - bound) * per_rest
+        x[7] = (
+            max(idle, clock) + state.machine_work[b, m] + shop.work[b, at] - shop.duration[b, at] - bound
+        ) * per_rest
         x[8] = line[COUNT] * share
         if o + 1 < last:
             after = shop.machine[b, o + 1]
@@ -358,7 +361,7 @@ def observe_jobs(
     y[7] = most_work / rest
 
 
-@njit
+@njit(cache=False)
 def observe_operations(shop: ShopArrays, state: ShopState, scratch: Scratch, seen: ShopObservation, b: int) -> None:
     """Write the nodes of the typed graph of copy ``b``: operations in the states of Park et al. 2021, section 4.1."""
     clock = state.clock[b]

@@ -45,7 +45,7 @@ class Options(NamedTuple):
     candidates_only: bool  # leave the features of jobs that are no candidates at zero
 
 
-@njit
+@njit(cache=False)
 def _settle(shop: Any, state: Any, b: int, options: Options, keep: int) -> bool:
     """Go on to the next real decision of copy ``b``; return whether waiting is possible there.
 
@@ -62,7 +62,7 @@ def _settle(shop: Any, state: Any, b: int, options: Options, keep: int) -> bool:
                 break
 
 
-@njit
+@njit(cache=False)
 def _observe(
     shop: Any, state: Any, scratch: Scratch, seen: ShopObservation, b: int, options: Options, waitable: bool
 ) -> None:

@@ -26,13 +26,19 @@ def bars(instance: JobShopInstance, start: NDArray[np.int64]) -> list[tuple[int,
             if start[o] < 0:
                 break
             begin = int(start[o])
-            end = instance.completion(o, begin) if isinstance(instance, BlockingJobShopInstance) else begin + int(instance.duration[o])
+            end = (
+                instance.completion(o, begin)
+                if isinstance(instance, BlockingJobShopInstance)
+                else begin + int(instance.duration[o])
+            )
             held = int(start[o + 1]) if blocking and o + 1 < last and start[o + 1] >= 0 else end
             found.append((j, int(instance.machine[o]), begin, end, max(held, end)))
     return found
 
 
-def gantt(instance: JobShopInstance, start: NDArray[np.int64], title: str | None = None, horizon: int | None = None) -> Any:
+def gantt(
+    instance: JobShopInstance, start: NDArray[np.int64], title: str | None = None, horizon: int | None = None
+) -> Any:
     """A matplotlib ``Figure``: a row a machine, a colour a job, hatched while a job blocks, grey while a machine is down.
 
     Args:
@@ -51,7 +57,16 @@ def gantt(instance: JobShopInstance, start: NDArray[np.int64], title: str | None
     for job, machine, begin, done, held in drawn:
         axes.barh(machine, done - begin, left=begin, height=0.8, color=colours(job), edgecolor="black", linewidth=0.4)
         if held > done:
-            axes.barh(machine, held - done, left=done, height=0.8, color="white", edgecolor=colours(job), hatch="////", linewidth=0)
+            axes.barh(
+                machine,
+                held - done,
+                left=done,
+                height=0.8,
+                color="white",
+                edgecolor=colours(job),
+                hatch="////",
+                linewidth=0,
+            )
         if done - begin > 0.018 * right:
             axes.text((begin + done) / 2, machine, str(job), ha="center", va="center", fontsize=7)
     if isinstance(instance, BlockingJobShopInstance):

@@ -59,7 +59,9 @@ class JobShopVectorEnv(gym.vector.VectorEnv[Observation, NDArray[np.int64], NDAr
         everyone = np.ones(self.num_envs, np.bool_)
         if options and "instances" in options:
             if len(options["instances"]) != self.num_envs:
-                raise InputError(f"{len(options['instances'])} instances; expected one for each of {self.num_envs} copies")
+                raise InputError(
+                    f"{len(options['instances'])} instances; expected one for each of {self.num_envs} copies"
+                )
             for b, instance in enumerate(options["instances"]):
                 self.batch.put(b, instance)
             self.batch.restart(everyone)
@@ -95,7 +97,8 @@ class JobShopVectorEnv(gym.vector.VectorEnv[Observation, NDArray[np.int64], NDAr
         }
         if self._ended.any():
             info["solution"] = np.array(
-                [self.batch.solution(b) if self._ended[b] else None for b in range(self.num_envs)] + [None], dtype=object
+                [self.batch.solution(b) if self._ended[b] else None for b in range(self.num_envs)] + [None],
+                dtype=object,
             )[:-1]
             info["_solution"] = self._ended.copy()
         return info
