@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from optgap.co.core import InputError
-from optgap.envs.scheduling.features import JOB_FEATURES, ROUTE_FEATURES, SHOP_FEATURES
+from optgap.envs.scheduling.observation import JOB_FEATURES, ROUTE_FEATURES, SHOP_FEATURES
 
 Tensors = dict[str, Tensor]
 

@@ -101,7 +101,12 @@ class SLIM:
         return peak * min(1.0, (self.updates + 1) / (config.warmup_updates + 1))
 
     def predict(
-        self, observation: Tree, action_masks: NDArray[np.bool_] | None = None, deterministic: bool = False
+        self,
+        observation: Tree,
+        action_masks: NDArray[np.bool_] | None = None,
+        deterministic: bool = False,
+        state: None = None,
+        episode_start: Any = None,
     ) -> tuple[NDArray[Any], None]:
         """Actions for a batch of observations or a single one. The masks are read from the observation itself."""
         single = is_single(observation, self.observation_space)
