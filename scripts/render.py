@@ -4,7 +4,7 @@
     python scripts/render.py env=isbjssp policy=random instance=blocking-6x6-p10-s0 out=schedule.png
     python scripts/render.py env=gym env.id=CartPole-v1 policy=runs/gym/ppo/20260101-120000 out=pole.gif
 
-`policy` is random, trained weights, or a solver of the environment's problem, whose solution is then replayed.
+`policy` is random, trained weights, or a solver of the environment's problem. Solutions of a problem are replayed.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def main(argv: list[str]) -> int:
     if agent is not None and type(agent.env_config) is not type(config.env):
         raise InputError(f"policy={config.policy}: trained on {type(agent.env_config).__name__}; expected that env")
     env_config = config.env if agent is None else agent.env_config  # weights fit the environment of their training
-    problem = env_config.problem
+    problem: str = env_config.problem or ""
     instance: Instance | None = None
     if problem in COLLECTIONS:
         name = config.instance or COLLECTIONS.load(problem).showcase[0]
@@ -82,11 +82,14 @@ def main(argv: list[str]) -> int:
     write_whole(Path(config.out), lambda stream: _save(frames, stream, config.milliseconds, config.out))
     console = Console()
     if instance is not None and "solution" in info:
-        shop = PROBLEMS.load(problem)
-        shop.check(instance, info["solution"])
-        console.print(
-            Text(f"cost     {shop.cost(instance, info['solution']):g}  (checked, {instance.name}, {config.policy})")
-        )
+        definition = PROBLEMS.load(problem)
+        definition.check(instance, info["solution"])
+        played = definition.cost(instance, info["solution"])
+        console.print(Text(f"cost     {played:g}  (checked, {instance.name}, {config.policy})"))
+        if cost is not None and cost != played:
+            console.print(
+                Text(f"note     the solver's schedule costs {cost:g}; this environment cannot replay it exactly")
+            )
     else:
         console.print(Text(f"return   {total:g}  ({config.policy}, seed {config.seed})"))
     console.print(Text(f"drawn    {config.out}  ({len(frames)} frames)"))
@@ -115,12 +118,17 @@ def _policy(
     config: RenderConfig, env: Any, agent: Agent | None, instance: Instance | None
 ) -> tuple[Choose, float | None]:
     """How to act, and the cost of the solution that is replayed, if one is."""
-    if agent is not None:
+    replayable = isinstance(env.observation_space, gym.spaces.Dict) and "next_operation" in env.observation_space.spaces
+    if agent is not None and (instance is None or not replayable):
         return (lambda observation, masks: agent.predict(observation, masks, deterministic=True)[0]), None
     if config.policy == "random":
         return _random_policy(env, np.random.default_rng(config.seed)), None
     if instance is None:
         raise InputError(f"policy={config.policy}: neither random nor trained weights (a run folder)")
+    if not replayable:
+        raise InputError(
+            f"policy={config.policy}: this environment replays no solutions; expected random or trained weights"
+        )
     problem = config.env.problem
     budget = Budget(config.seconds, 1, config.seed)
     result = solve(find_solver(problem, config.policy), PROBLEMS.load(problem), instance, budget)

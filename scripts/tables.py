@@ -24,6 +24,11 @@ def duration(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 100 else f"{seconds:.0f} s"
 
 
+def label(solver: str) -> str:
+    """A run folder by its last two parts, any other solver by its name."""
+    return "/".join(solver.split("/")[-2:])
+
+
 def gap_table(records: Sequence[Record], title: str, names: dict[str, str] | None = None, each: bool = True) -> Table:
     """Solvers by mean gap, smallest first.
 
@@ -49,13 +54,13 @@ def gap_table(records: Sequence[Record], title: str, names: dict[str, str] | Non
         cells.append(percent(row.mean_gap if len(row.gaps) == len(instances) else None))
         if not shown:
             cells.append(percent(row.worst_gap))
-        label = (names or {}).get(row.solver)
+        own = (names or {}).get(row.solver)
         table.add_row(
-            label or row.solver,
+            own or label(row.solver),
             *cells,
             f"{row.optimal}/{row.cells}",
             duration(row.mean_seconds),
-            style="bold green" if label else None,
+            style="bold green" if own else None,
         )
     if any(reference.source == "best found here" for reference in known.values()):
         table.caption = "* no published bound: the reference is the best cost found here"
@@ -70,6 +75,6 @@ def failures(records: Sequence[Record]) -> list[str]:
         if record.get("error"):
             found.setdefault(" ".join(record["error"].split()), []).append(record)
     return [
-        f"{', '.join(sorted({record['solver'] for record in group}))}: {len(group)} failed: {error}"
+        f"{', '.join(sorted({label(record['solver']) for record in group}))}: {len(group)} failed: {error}"
         for error, group in found.items()
     ]

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
 from optgap.co.benchmark.cells import Cell
@@ -31,10 +31,11 @@ class Reference(NamedTuple):
 
 @dataclass(frozen=True)
 class Summary:
-    """A solver over all instances and seeds. Gaps are fractions; None where a cell failed or found no solution."""
+    """A solver over all instances and seeds. Gaps are fractions; None where a cell has no solution."""
 
     solver: str
     mean_gap: float | None
+    spread: float | None  # standard deviation of the mean gap between seeds; None with one seed
     worst_gap: float | None
     mean_seconds: float
     cells: int
@@ -115,15 +116,20 @@ def summarize(records: Sequence[Record]) -> list[Summary]:
     rows = []
     for solver, group in by_solver.items():
         by_instance: dict[str, list[float | None]] = defaultdict(list)
+        by_seed: dict[int, list[float | None]] = defaultdict(list)
         for record in group:
-            by_instance[record["instance"]].append(gap_of(record, record.get("cost"), known))
+            gap = gap_of(record, record.get("cost"), known)
+            by_instance[record["instance"]].append(gap)
+            by_seed[record["seed"]].append(gap)
         gaps = {name: _mean(values) for name, values in by_instance.items()}
+        seeds = [mean for mean in map(_mean, by_seed.values()) if mean is not None]
         each = [gap for values in by_instance.values() for gap in values]
         complete = [gap for gap in each if gap is not None]
         rows.append(
             Summary(
                 solver=solver,
                 mean_gap=_mean(list(gaps.values())),
+                spread=stdev(seeds) if len(seeds) > 1 and len(seeds) == len(by_seed) else None,
                 worst_gap=max(complete) if len(complete) == len(each) else None,
                 mean_seconds=fmean(record.get("wall_seconds", 0.0) for record in group),
                 cells=len(group),

@@ -1,0 +1,149 @@
+"""Run solvers on instances under one clock; table, curves and a page that opens offline.
+
+    python scripts/benchmark.py solvers=spt,mwkr,scip instances=ft06,ft10 seconds=5 out=runs/benchmark
+    python scripts/benchmark.py solvers=mwkr,<weights>,<weights>@128,cp-sat instances=ta01-ta80 seconds=60 seeds=0,1,2 jobs=4
+    python scripts/benchmark.py solvers=scip instances=ta01-ta80 seconds=3600 jobs=80 engine=ray
+
+A solver is a registered one, shipped weights or a run folder (greedy), or weights with @<samples>. The same command goes on
+where it was stopped; out holds results.jsonl, results.json, results.csv, gap_over_time.png and report.html.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import MISSING
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
+
+import cli
+from naming import find_solver
+from optgap.co.benchmark.cells import Cell, run_cells
+from optgap.co.benchmark.collections import load_instances
+from optgap.co.benchmark.provenance import provenance
+from optgap.co.benchmark.results import append_record, as_csv, cell_of, read_records, summarize
+from optgap.co.core import Budget, InputError
+from optgap.co.formats.files import write_text
+from report import html_report, save_curves
+from tables import failures, gap_table, label, percent
+
+
+@dataclass
+class BenchmarkConfig:
+    """What can be said on the command line."""
+
+    solvers: Any = MISSING
+    instances: Any = MISSING  # names, ranges of names, files, folders
+    problem: str = "job-shop"
+    seconds: float = 10.0  # budget a solver, instance and seed
+    seeds: Any = field(default_factory=lambda: [0])
+    threads: int = 1  # a process
+    jobs: int = 1  # processes at a time
+    engine: str = "loky"  # or ray
+    out: str = "runs/benchmark"
+    plugins: Any = field(default_factory=list)  # packages to import first
+
+
+def main(argv: list[str]) -> int:
+    config = cli.parse(BenchmarkConfig, argv, about=__doc__)
+    cli.limit_threads(config.threads)
+    solvers, seeds = cli.as_list(config.solvers), _seeds(config.seeds)
+    instances = {item.name: item for item in load_instances(config.problem, cli.as_list(config.instances))}
+    if not solvers:
+        raise InputError("no solver is named; expected for instance solvers=spt,scip")
+    for solver in solvers:
+        find_solver(config.problem, solver)
+    cells = [
+        Cell(
+            config.problem,
+            solver,
+            name,
+            config.seconds,
+            config.threads,
+            Budget(config.seconds, config.threads, seed).seed,
+        )
+        for name in instances
+        for solver in dict.fromkeys(solvers)
+        for seed in seeds
+    ]
+    folder = _folder(config.out)
+    file = folder / "results.jsonl"
+    done = {cell_of(record): record for record in read_records(file) if "error" not in record}
+
+    console = Console()
+    facts = provenance()
+    if config.engine == "loky" and config.jobs * config.threads > facts["cores"]:
+        warning = (
+            f"jobs={config.jobs} x threads={config.threads} on {facts['cores']} cores: runs share cores, times mislead"
+        )
+        console.print(Text(f"note     {warning}"), style="yellow")
+    todo = [cell for cell in cells if cell not in done]
+    if len(todo) < len(cells):
+        console.print(Text(f"resumed  {len(cells) - len(todo)} of {len(cells)} runs are in {file}"))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with cli.interruptible() as check, Progress(*columns, console=console) as progress:
+        task = progress.add_task("starting", total=len(cells), completed=len(cells) - len(todo))
+        try:
+            for record in run_cells(todo, instances, find=find_solver, jobs=config.jobs, engine=config.engine):
+                check()  # a solver answers Ctrl-C with its incumbent, which is no result of this budget
+                append_record(file, record)
+                done[cell_of(record)] = record
+                progress.update(task, advance=1, description=_figure(list(done.values()), record))
+        except KeyboardInterrupt:
+            progress.stop()
+            console.print(Text(f"stopped  {len(done)} of {len(cells)} runs are in {file}; the same command goes on"))
+            raise
+    records = [done[cell] for cell in cells]
+
+    settings = asdict(config) | {"solvers": solvers, "instances": list(instances), "seeds": seeds}
+    summary = [asdict(row) for row in summarize(records)]
+    data = {"settings": settings, "provenance": facts, "summary": summary, "records": records}
+    write_text(folder / "results.json", json.dumps(data, indent=1) + "\n")
+    write_text(folder / "results.csv", as_csv(records))
+    save_curves(records, folder / "gap_over_time.png")
+    write_text(folder / "report.html", html_report(records, instances, settings, facts))
+    title = f"{config.seconds:g} s a run, {config.threads} thread{'s' * (config.threads > 1)}, seeds {', '.join(map(str, seeds))}"
+    console.print(gap_table(records, title))
+    for line in failures(records):
+        console.print(Text(line), style="yellow")
+    console.print(Text(f"written  {folder / 'report.html'} and results.json, results.csv, gap_over_time.png beside it"))
+    return 2 if failures(records) else 0
+
+
+def _seeds(value: Any) -> list[int]:
+    try:
+        seeds = [int(seed) for seed in cli.as_list(str(value) if isinstance(value, int) else value)]
+    except ValueError:
+        raise InputError(f"seeds={value}: expected integers, for instance seeds=0,1,2") from None
+    if not seeds:
+        raise InputError("no seed is named; expected for instance seeds=0,1,2")
+    return list(dict.fromkeys(seeds))
+
+
+def _folder(name: str) -> Path:
+    folder = Path(name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"out={name}: cannot be made: {error.strerror or error}") from None
+    return folder
+
+
+def _figure(records: list[dict[str, Any]], last: dict[str, Any]) -> str:
+    """The best solver so far, and what has just ended."""
+    best = summarize(records)[0]
+    return f"best {label(best.solver)} {percent(best.mean_gap)}  ({label(last['solver'])} on {last['instance']})"
+
+
+if __name__ == "__main__":
+    cli.run(main)
