@@ -61,3 +61,5 @@ for _problem in ("job-shop", "blocking-job-shop"):
         for _samples in (128, 512):
             _name = f"{_rule}_x{_samples}"
             SOLVERS.register(f"{_problem}/{_rule}-x{_samples}", f"optgap.co.heuristics.dispatching:{_name}")
+    SOLVERS.register(f"{_problem}/scip", "optgap.co.exact.job_shop_scip:solve")
+    SOLVERS.register(f"{_problem}/cp-sat", "optgap.co.exact.job_shop_cp_sat:solve")

@@ -141,7 +141,7 @@ class BlockingJobShop:
         for m in range(instance.n_machines):
             on = np.flatnonzero(instance.machine == m)
             begin, end = instance.windows(m)
-            for o in on:
+            for o in on.tolist():
                 down = np.flatnonzero((begin <= start[o]) & (start[o] < end))
                 if len(down):
                     raise InfeasibleError(

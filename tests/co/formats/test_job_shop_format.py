@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def instances(draw: st.DrawFn, windows: bool = True) -> JobShopInstance:
             st.lists(st.tuples(st.integers(0, machines - 1), times), min_size=1, max_size=5), min_size=1, max_size=4
         )
     )
-    shop = {
+    shop: dict[str, Any] = {
         "name": "instance",
         "job_ptr": np.cumsum([0, *map(len, jobs)]),
         "machine": np.array([m for job in jobs for m, _ in job]),

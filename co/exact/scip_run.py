@@ -1,0 +1,87 @@
+"""Running a SCIP model within a budget: settings, incumbents, Ctrl-C, errors of plugins, release of the memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from optgap.co.core import Budget
+from optgap.co.exact.progress import Guard, Progress, run_interruptibly
+
+BASE_SETTINGS = {
+    "misc/catchctrlc": False,  # Python sees Ctrl-C; run_interruptibly passes it on
+    "timing/clocktype": 2,  # wall clock
+}
+
+
+def run_scip(
+    model: Any,
+    progress: Progress,
+    budget: Budget,
+    *,
+    incumbent: Callable[[Any], None],
+    suggest: Callable[[Any], None] | None = None,
+) -> None:
+    """Optimize ``model`` for what is left of the budget, keep ``progress`` up to date, and free the model.
+
+    Args:
+        model: a pyscipopt.Model of a minimization with an integral objective.
+        incumbent: called with each new best SCIP solution; gives what it reads to ``progress``.
+        suggest: called at LP-solved nodes with the heuristic plugin; may offer SCIP a solution of its own.
+
+    SCIP's tree search has one thread; ``budget.threads`` goes to the LP solver and to SCIP's concurrent parts.
+    """
+    from pyscipopt import SCIP_EVENTTYPE, SCIP_HEURTIMING, SCIP_RESULT, Eventhdlr, Heur
+
+    guard = Guard()
+    watched = (SCIP_EVENTTYPE.BESTSOLFOUND, SCIP_EVENTTYPE.DUALBOUNDIMPROVED)
+
+    def read_bound() -> None:
+        # Between two trees (a restart, the release of the model) SCIP says that the bound equals the incumbent's cost:
+        # a bound that closes the gap counts only together with the status that claims it.
+        if (bound := model.getDualbound()) < model.getPrimalbound() - 0.5 or model.getStatus() == "optimal":
+            progress.proved(bound)
+
+    class Watch(Eventhdlr):
+        def eventinit(self) -> None:
+            for kind in watched:
+                self.model.catchEvent(kind, self)
+
+        def eventexit(self) -> None:
+            for kind in watched:
+                self.model.dropEvent(kind, self)
+
+        def eventexec(self, event: Any) -> None:
+            with guard(self.model.interruptSolve):
+                if event.getType() == SCIP_EVENTTYPE.BESTSOLFOUND:
+                    incumbent(self.model.getBestSol())
+                read_bound()
+
+    class Suggest(Heur):
+        def heurexec(self, heurtiming: Any, nodeinfeasible: bool) -> dict[str, Any]:
+            with guard(self.model.interruptSolve):
+                if suggest is not None and not nodeinfeasible:
+                    suggest(self)
+            return {"result": SCIP_RESULT.DIDNOTFIND}
+
+    model.hideOutput()
+    model.setParams(BASE_SETTINGS)
+    model.setParam("randomization/randomseedshift", budget.seed % 2**31)
+    model.setParam("lp/threads", min(budget.threads, 64))
+    model.setParam("parallel/maxnthreads", min(budget.threads, 64))
+    model.includeEventhdlr(Watch(), "watch", "records incumbents and bounds")
+    if suggest is not None:
+        timing = SCIP_HEURTIMING.AFTERLPNODE
+        model.includeHeur(
+            Suggest(), "schedule", "rounds LP solutions", "Z", priority=1_000_000, timingmask=timing, freq=1
+        )
+    left = budget.seconds - progress.seconds()
+    try:
+        if left > 0:
+            model.setParam("limits/time", left)
+            run_interruptibly(model.optimizeNogil, model.interruptSolve, guard)
+            read_bound()
+    except Exception:
+        model.free()
+        raise
+    model.free()  # plugins and model refer to each other: without this the memory stays
