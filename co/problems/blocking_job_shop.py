@@ -37,15 +37,26 @@ class BlockingJobShopInstance(JobShopInstance):
         super().__post_init__()
         where = f"instance {self.name}"
         shape = len(self.down_ptr) == self.n_machines + 1 and len(self.down_start) == len(self.down_end)
-        if not shape or self.down_ptr[0] != 0 or self.down_ptr[-1] != len(self.down_start) or np.any(np.diff(self.down_ptr) < 0):
-            raise InputError(f"{where}: down_ptr must rise from 0 to the number of windows, {self.n_machines + 1} entries")
+        if (
+            not shape
+            or self.down_ptr[0] != 0
+            or self.down_ptr[-1] != len(self.down_start)
+            or np.any(np.diff(self.down_ptr) < 0)
+        ):
+            raise InputError(
+                f"{where}: down_ptr must rise from 0 to the number of windows, {self.n_machines + 1} entries"
+            )
         for m in range(self.n_machines):
             begin, end = self.windows(m)
             if np.any(begin < 0) or np.any(end <= begin) or np.any(begin[1:] <= end[:-1]):
                 raise InputError(f"{where}: machine {m}: down-time windows must be non-empty, sorted and apart")
-        if float(self.duration.astype(float).sum()) + float(self.release.max()) + float(
-            (self.down_end - self.down_start).astype(float).sum()
-        ) > 2**31 - 1 or self.down_end.max(initial=0) > 2**31 - 1:
+        if (
+            float(self.duration.astype(float).sum())
+            + float(self.release.max())
+            + float((self.down_end - self.down_start).astype(float).sum())
+            > 2**31 - 1
+            or self.down_end.max(initial=0) > 2**31 - 1
+        ):
             raise InputError(f"{where}: durations and down-times add up to more than {2**31 - 1}")
 
     def windows(self, machine: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -93,7 +104,9 @@ class BlockingJobShop:
         Windows are drawn until a machine's up-time exceeds twice the sum of all durations; after that it stays up.
         """
         if not 0 <= shutdown_probability <= 0.9 or mean_downtime < 1:
-            raise InputError(f"shutdown_probability {shutdown_probability}, mean_downtime {mean_downtime}; expected 0..0.9, >= 1")
+            raise InputError(
+                f"shutdown_probability {shutdown_probability}, mean_downtime {mean_downtime}; expected 0..0.9, >= 1"
+            )
         shop = JOB_SHOP.generate(rng, jobs=jobs, machines=machines, low=low, high=high)
         enough = 2 * int(shop.duration.sum())
         starts: list[NDArray[np.int64]] = []

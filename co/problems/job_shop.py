@@ -42,7 +42,9 @@ class JobShopInstance(Instance):
             raise InputError(f"{where}: job {int(np.argmax(np.diff(self.job_ptr) < 1))} has no operation")
         if np.any((self.machine < 0) | (self.machine >= self.n_machines)):
             at = int(np.argmax((self.machine < 0) | (self.machine >= self.n_machines)))
-            raise InputError(f"{where}: operation {at} is on machine {self.machine[at]}; expected 0..{self.n_machines - 1}")
+            raise InputError(
+                f"{where}: operation {at} is on machine {self.machine[at]}; expected 0..{self.n_machines - 1}"
+            )
         if np.any(self.duration < 0) or np.any(self.release < 0):
             raise InputError(f"{where}: a negative duration or release date; expected at least 0")
         if float(self.duration.astype(float).sum()) + float(self.release.max()) > TIME_LIMIT:
@@ -69,7 +71,9 @@ class JobShopInstance(Instance):
         """From (J, K) matrices of machines and durations, K operations a job."""
         machine, duration = np.asarray(machine), np.asarray(duration)
         if machine.ndim != 2 or machine.shape != duration.shape:
-            raise InputError(f"machine {machine.shape} and duration {duration.shape}; expected two equal (J, K) matrices")
+            raise InputError(
+                f"machine {machine.shape} and duration {duration.shape}; expected two equal (J, K) matrices"
+            )
         jobs, operations = machine.shape
         return cls(
             name=name,
@@ -107,7 +111,9 @@ def as_start_times(instance: JobShopInstance, solution: Any) -> NDArray[np.int64
     for j in range(instance.n_jobs):
         first = start[instance.job_ptr[j]]
         if first < instance.release[j]:
-            raise InfeasibleError(f"{instance.name}: job {j} starts at {first}, before its release date {instance.release[j]}")
+            raise InfeasibleError(
+                f"{instance.name}: job {j} starts at {first}, before its release date {instance.release[j]}"
+            )
     return start.astype(np.int64)
 
 
@@ -122,7 +128,9 @@ class JobShop:
     ) -> JobShopInstance:
         """Taillard's distribution: every job visits every machine once in a random order, durations U[low, high]."""
         if jobs < 1 or machines < 1 or not 0 <= low <= high:
-            raise InputError(f"jobs {jobs}, machines {machines}, durations {low}..{high}; expected 1 or more, 0 <= low <= high")
+            raise InputError(
+                f"jobs {jobs}, machines {machines}, durations {low}..{high}; expected 1 or more, 0 <= low <= high"
+            )
         duration = rng.integers(low, high + 1, size=(jobs, machines))
         machine = rng.permuted(np.tile(np.arange(machines), (jobs, 1)), axis=1)
         rest.setdefault("name", f"random-{jobs}x{machines}")
