@@ -96,18 +96,19 @@ class GraphPPOConfig(PPOConfig):
     """
 
     policy: str = "optgap.agents.nn.job_shop:JobShopActorCritic"
-    num_envs: int = 32
+    num_envs: int = 64
     rollout_length: int = 64
     gamma: float = 1.0
     gae_lambda: float = 0.98
     epochs: int = 4
-    minibatch_size: int = 512
+    minibatch_size: int = 2048  # every minibatch encodes each of its instances once, so few large ones are cheapest
+    learning_rate: float = 1e-3
     entropy_coefficient: float = 0.01
     normalize_reward: bool = True
-    checkpoint_interval: int = 50
-    width: int = 64
+    checkpoint_interval: int = 25
+    width: int = 32
     """Of an operation's encoding."""
-    layers: int = 3
+    layers: int = 2
     """Rounds of message passing."""
     hidden: int = 128
     """Width of the scoring and value networks (``hidden_sizes`` belongs to perceptrons and is not read)."""
