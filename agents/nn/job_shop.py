@@ -143,13 +143,13 @@ class JobShopNetwork(nn.Module):
 class JobShopActorCritic(nn.Module):
     """The network behind ``forward(observation) -> (logits, value)``, as :class:`optgap.agents.ppo.agent.PPO` asks.
 
-    Rows of a batch that share an instance are recognised by their route features, and each instance is encoded once.
+    Rows of a batch that share an instance are recognised by a weighted sum of its constants, and each instance is encoded
+    once.
     """
 
     def __init__(self, observation_space: Any, action_space: Any, config: Any = None) -> None:
         super().__init__()
         self.network = JobShopNetwork(config)
-        self.actions = int(action_space.n)
         self._kept: tuple[Tensor, Tensor] | None = None  # keys and encodings of the last acting call
         self.register_load_state_dict_post_hook(lambda module, _: setattr(module, "_kept", None))
 
@@ -161,9 +161,9 @@ class JobShopActorCritic(nn.Module):
         encoded, instance = self._encode(observation)
         route = encoded[instance[rows], following[rows, jobs]]
         scores, waits = self.network.score(route, rows, observation["jobs"][rows, jobs], observation["shop"], len(mask))
-        logits = torch.full((len(mask), self.actions), torch.finfo(scores.dtype).min, device=scores.device)
+        logits = torch.full(mask.shape, torch.finfo(scores.dtype).min, device=scores.device)
         logits = logits.index_put((rows, jobs), scores)
-        if self.actions > jobs_n:
+        if mask.shape[1] > jobs_n:
             logits = torch.cat([logits[:, :jobs_n], torch.where(mask[:, jobs_n], waits, logits[:, jobs_n])[:, None]], 1)
         return logits, self.network.value(observation["jobs"], observation["shop"])
 
@@ -192,7 +192,9 @@ class JobShopActorCritic(nn.Module):
         episodes that have just begun are encoded.
         """
         route = observation["route"]
-        flat = route.reshape(len(route), -1).double()
+        # all that the encoder reads: shops of equal durations may differ in their machines alone
+        parts = route.reshape(len(route), -1), observation["operation_job"], observation["operation_machine"]
+        flat = torch.cat([part.double() for part in parts], 1)
         weight = torch.sin(torch.arange(1, flat.shape[1] + 1, device=flat.device, dtype=torch.float64))
         key = (flat * weight).sum(1)
         if self.training or torch.is_grad_enabled():

@@ -108,7 +108,11 @@ class SLIM:
         state: None = None,
         episode_start: Any = None,
     ) -> tuple[NDArray[Any], None]:
-        """Actions for a batch of observations or a single one. The masks are read from the observation itself."""
+        """Actions for a batch of observations or a single one. The masks are read from the observation itself.
+
+        Sampling draws from torch's global generator. ``state`` and ``episode_start`` belong to the Stable-Baselines3
+        convention and are ignored: the policy has no memory.
+        """
         single = is_single(observation, self.observation_space)
         batch = map_tree(lambda array: np.asarray(array)[None] if single else np.asarray(array), observation)
         with torch.no_grad():

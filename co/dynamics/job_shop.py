@@ -216,13 +216,14 @@ def dispatch(shop: ShopArrays, state: ShopState, b: int, j: int, scheme: int) ->
 
 @njit(cache=True)
 def next_event(shop: ShopArrays, state: ShopState, b: int) -> int:
-    """The first moment after the clock at which an unfinished job is ready again, or NEVER: when waiting could end."""
+    """The first moment after the clock at which a job could start, or NEVER: when waiting could end."""
     event = NEVER
     for j in range(shop.n_jobs[b]):
-        if state.next_operation[b, j] < shop.job_ptr[b, j + 1]:
-            ready = state.job_ready[b, j]
-            if state.clock[b] < ready < event:
-                event = ready
+        o = state.next_operation[b, j]
+        if o < shop.job_ptr[b, j + 1]:
+            start = max(state.job_ready[b, j], state.machine_ready[b, shop.machine[b, o]])
+            if state.clock[b] < start < event:
+                event = start
     return event
 
 

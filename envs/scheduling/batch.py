@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from importlib import import_module
+from typing import Any, cast
 
 import numpy as np
 from gymnasium import spaces
@@ -11,8 +12,10 @@ from numpy.typing import NDArray
 
 from optgap.co.core import InputError, InvalidActionError
 from optgap.co.dynamics import job_shop
-from optgap.co.problems.job_shop import JobShopInstance
-from optgap.envs.scheduling.features import (
+from optgap.co.dynamics.shop import dynamics_of
+from optgap.co.problems.job_shop import TIME_LIMIT, JobShopInstance
+from optgap.envs.scheduling.kernel import REWARDS, Options, reset_batch, step_batch
+from optgap.envs.scheduling.observation import (
     JOB_FEATURES,
     MACHINE_FEATURES,
     OPERATION_FEATURES,
@@ -21,12 +24,8 @@ from optgap.envs.scheduling.features import (
     empty_observation,
     empty_scratch,
 )
-from optgap.envs.scheduling.kernel import REWARDS, Options, reset_batch, step_batch
 
 Observation = dict[str, NDArray[Any]]
-Schedule = Literal["non-delay", "active"]
-Candidates = Literal["shop", "machine"]
-
 SCHEDULES = {"non-delay": job_shop.NON_DELAY, "active": job_shop.ACTIVE}
 CANDIDATES = {"shop": job_shop.ANY_MACHINE, "machine": job_shop.ONE_MACHINE}
 
@@ -36,6 +35,14 @@ def one_of(what: str, value: str, known: Sequence[str]) -> int:
     if value not in known:
         raise InputError(f"{what} is {value!r}; expected one of {', '.join(known)}")
     return list(known).index(value)
+
+
+def require_kind(instance: object, dynamics: Any) -> None:
+    """Raise :class:`InputError` unless ``instance`` is of the problem that the module ``dynamics`` moves."""
+    if dynamics_of(instance) is not dynamics:
+        name, kind = getattr(instance, "name", "unnamed"), type(instance).__name__
+        problem = dynamics.__name__.rpartition(".")[2].replace("_", " ")
+        raise InputError(f"instance {name} is a {kind}; the environment plays instances of the {problem}")
 
 
 class ShopBatch:
@@ -61,15 +68,10 @@ class ShopBatch:
         graph: bool,
         candidates_only: bool = False,
     ) -> None:
-        scheme = one_of("schedule", schedule, list(SCHEDULES))
-        if wait and schedule == "active":
-            raise InputError(
-                "wait is offered by schedule='non-delay' alone; an active schedule waits by its choice of job"
-            )
         self.options = Options(
-            scheme=scheme,
-            scope=one_of("candidates", candidates, list(CANDIDATES)),
-            reward=one_of("reward", reward, REWARDS),
+            scheme=SCHEDULES[schedule],
+            scope=CANDIDATES[candidates],
+            reward=REWARDS.index(reward),
             wait=bool(wait),
             autoplay=bool(autoplay),
             nodes=bool(graph),
@@ -87,12 +89,13 @@ class ShopBatch:
 
     def reset(self, which: NDArray[np.bool_], rngs: Sequence[np.random.Generator]) -> None:
         """Draw a new instance for, and restart, every copy marked in ``which`` (B,)."""
-        for b in np.flatnonzero(which):
-            self.put(int(b), self.draw(rngs[b]))
+        for b in np.flatnonzero(which).tolist():
+            self.put(b, self.draw(rngs[b]))
         self.restart(which)
 
     def put(self, b: int, instance: JobShopInstance) -> None:
-        """Give copy ``b`` an instance; it must fit the padding."""
+        """Give copy ``b`` an instance; it must be of the right problem and fit the padding."""
+        require_kind(instance, self.dynamics)
         if (
             instance.n_jobs > self.jobs
             or instance.n_operations > self.operations
@@ -131,25 +134,34 @@ class ShopBatch:
         """Start times of copy ``b``, (N,) int64: what ``Problem.check`` takes."""
         instance = self.instances[b]
         assert instance is not None, "reset first"
-        return self.state.start[b, : instance.n_operations].copy()
+        return cast(NDArray[np.int64], self.state.start[b, : instance.n_operations].copy())
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"dynamics": self.dynamics.__name__}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.dynamics = import_module(state["dynamics"])
+        # arrays that come out of a pickle may borrow their memory, but the dynamics let some of theirs grow in place
+        self.shop = type(self.shop)(*(array.copy() for array in self.shop))
 
     def action_space(self) -> spaces.Discrete:
         """Space of one copy's action."""
         return spaces.Discrete(self.n_actions)
 
-    def observation_space(self) -> spaces.Dict:
+    def observation_space(self) -> spaces.Space[Any]:
         """Space of one copy's observation."""
-        # a duration is at most N mean durations, and every other feature is smaller
-        limit = float(self.operations + 1)
+        # A duration is at most N mean durations, and every other feature is smaller, but for one: down-times, which no
+        # one foresees, raise the bound without limit but that of times.
 
-        def box(*shape: int) -> spaces.Box:
+        def box(*shape: int, limit: float = self.operations + 1.0) -> spaces.Box:
             return spaces.Box(-limit, limit, shape, np.float32)
 
         found: dict[str, spaces.Space[Any]] = {
             "operations": box(self.operations, len(OPERATION_FEATURES)),
             "jobs": box(self.jobs, len(JOB_FEATURES)),
             "machines": box(self.machines, len(MACHINE_FEATURES)),
-            "shop": box(len(SHOP_FEATURES)),
+            "shop": box(len(SHOP_FEATURES), limit=float(TIME_LIMIT)),
             "route": box(self.operations, len(ROUTE_FEATURES)),
             "operation_job": spaces.Box(-1, self.jobs - 1, (self.operations,), np.int64),
             "operation_machine": spaces.Box(-1, self.machines - 1, (self.operations,), np.int64),

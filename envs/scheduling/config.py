@@ -3,26 +3,48 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, ClassVar, cast
 
 import gymnasium as gym
 import numpy as np
 
 from optgap.co.core import PROBLEMS, InputError
-from optgap.co.problems.job_shop import JobShopInstance
+from optgap.co.dynamics import blocking_job_shop, job_shop
+from optgap.co.formats.job_shop import SIZE_LIMIT
+from optgap.co.problems.job_shop import TIME_LIMIT, JobShopInstance
 from optgap.co.problems.job_shop_instances import load_job_shop
-from optgap.envs.scheduling.batch import CANDIDATES, SCHEDULES, ShopBatch, one_of
+from optgap.envs.scheduling.batch import CANDIDATES, SCHEDULES, ShopBatch, one_of, require_kind
 from optgap.envs.scheduling.kernel import REWARDS
 
 
 def span(what: str, value: Any) -> tuple[int, int]:
     """(least, most) of a size given as one number or as a pair."""
-    pair = (value, value) if isinstance(value, int) else tuple(value) if isinstance(value, Sequence) else ()
-    if len(pair) != 2 or not all(isinstance(x, int) for x in pair) or not 1 <= pair[0] <= pair[1]:
-        raise InputError(f"{what} is {value!r}; expected a number above 0, or two: [least, most]")
-    return pair[0], pair[1]
+    pair = (value, value) if isinstance(value, Integral) else tuple(value) if isinstance(value, Sequence) else ()
+    if len(pair) != 2 or not all(isinstance(x, Integral) for x in pair) or not 1 <= pair[0] <= pair[1] <= SIZE_LIMIT:
+        raise InputError(f"{what} is {value!r}; expected a number from 1 to {SIZE_LIMIT}, or two: [least, most]")
+    return int(pair[0]), int(pair[1])
+
+
+@dataclass(frozen=True)
+class InstanceSource:
+    """Draws the instance of an episode: one of ``given``, or a random one of a random size."""
+
+    problem: Any
+    jobs: tuple[int, int]
+    machines: tuple[int, int]
+    rest: dict[str, Any]
+    given: list[JobShopInstance] | None
+
+    def __call__(self, rng: np.random.Generator) -> JobShopInstance:
+        if self.given is not None:
+            return self.given[int(rng.integers(len(self.given))) if len(self.given) > 1 else 0]
+        jobs = int(rng.integers(self.jobs[0], self.jobs[1] + 1))
+        machines = int(rng.integers(self.machines[0], self.machines[1] + 1))
+        return cast(JobShopInstance, self.problem.generate(rng, jobs=jobs, machines=machines, **self.rest))
 
 
 @dataclass
@@ -47,51 +69,54 @@ class JobShopOptions:
 
     def __post_init__(self) -> None:
         span("jobs", self.jobs), span("machines", self.machines)
-        if not 0 <= self.low <= self.high:
-            raise InputError(f"durations low={self.low}, high={self.high}; expected 0 <= low <= high")
+        if (
+            not all(isinstance(x, Integral) for x in (self.low, self.high))
+            or not 0 <= self.low <= self.high <= TIME_LIMIT
+        ):
+            raise InputError(
+                f"durations low={self.low!r}, high={self.high!r}; expected integers, 0 <= low <= high <= {TIME_LIMIT}"
+            )
         one_of("reward", self.reward, REWARDS)
         one_of("schedule", self.schedule, list(SCHEDULES))
         one_of("candidates", self.candidates, list(CANDIDATES))
+        if self.wait and self.schedule == "active":
+            raise InputError(
+                "wait is offered by schedule='non-delay' alone; an active schedule waits by its choice of job"
+            )
         if self.instances is not None:
-            given = [self.instances] if isinstance(self.instances, str | JobShopInstance) else list(self.instances)
-            if not given:
+            single = isinstance(self.instances, str | Path) or not isinstance(self.instances, Iterable)
+            given = [self.instances] if single else list(self.instances)
+            self.instances = [str(i) if isinstance(i, Path) else i for i in given]
+            if not self.instances:
                 raise InputError("instances is empty; expected at least one instance, name or path")
-            self.instances = given
         if self.padding is not None:
-            self.padding = tuple(self.padding)
-            if len(self.padding) != 3 or any(not isinstance(x, int) or x < 1 for x in self.padding):
+            size = tuple(self.padding) if isinstance(self.padding, Sequence) else ()
+            if len(size) != 3 or not all(isinstance(x, Integral) and int(x) >= 1 for x in size):
                 raise InputError(f"padding is {self.padding!r}; expected (jobs, operations, machines), each above 0")
+            self.padding = tuple(int(x) for x in size)
+
+    @property
+    def dynamics(self) -> Any:
+        """The module of ``optgap.co.dynamics`` that moves the state."""
+        return job_shop
 
     def loaded(self) -> list[JobShopInstance] | None:
         """The given instances, names and paths read."""
         if self.instances is None:
             return None
-        return [load_job_shop(i) if isinstance(i, str) else i for i in self.instances]
+        found = [load_job_shop(i) if isinstance(i, str) else i for i in self.instances]
+        for instance in found:
+            require_kind(instance, self.dynamics)
+        return found
 
     def generator_arguments(self) -> dict[str, Any]:
         """What ``Problem.generate`` takes besides jobs and machines."""
         return {"low": self.low, "high": self.high}
 
-    def source(self) -> Callable[[np.random.Generator], JobShopInstance]:
-        """Draws the instance of an episode: one of ``instances``, or a random one of a random size."""
-        problem = PROBLEMS.load(self.problem)
-        jobs, machines, rest, given = (
-            span("jobs", self.jobs),
-            span("machines", self.machines),
-            self.generator_arguments(),
-            self.loaded(),
-        )
-
-        def draw(rng: np.random.Generator) -> JobShopInstance:
-            if given is not None:
-                return given[int(rng.integers(len(given))) if len(given) > 1 else 0]
-            size = {
-                "jobs": int(rng.integers(jobs[0], jobs[1] + 1)),
-                "machines": int(rng.integers(machines[0], machines[1] + 1)),
-            }
-            return problem.generate(rng, **size, **rest)  # type: ignore[no-any-return]
-
-        return draw
+    def source(self) -> InstanceSource:
+        """What draws the instance of an episode."""
+        jobs, machines = span("jobs", self.jobs), span("machines", self.machines)
+        return InstanceSource(PROBLEMS.load(self.problem), jobs, machines, self.generator_arguments(), self.loaded())
 
     def size(self) -> tuple[int, int, int]:
         """Most (jobs, operations, machines) of an episode: the shape of the observation."""
@@ -99,19 +124,16 @@ class JobShopOptions:
             return self.padding  # type: ignore[no-any-return]
         given = self.loaded()
         if given is not None:
-            return tuple(max(getattr(i, f"n_{what}") for i in given) for what in ("jobs", "operations", "machines"))  # type: ignore[return-value]
+            return max(i.n_jobs for i in given), max(i.n_operations for i in given), max(i.n_machines for i in given)
         jobs, machines = span("jobs", self.jobs)[1], span("machines", self.machines)[1]
+        if jobs * machines > SIZE_LIMIT:
+            raise InputError(f"{jobs} jobs x {machines} machines; expected at most {SIZE_LIMIT} operations")
         return jobs, jobs * machines, machines
 
     def batch(self, copies: int) -> ShopBatch:
         """``copies`` episodes over one kernel: what the environments face, and what fast rollouts use directly."""
-        from optgap.co.dynamics import job_shop
-
-        return self._batch_over(job_shop, copies)
-
-    def _batch_over(self, dynamics: Any, copies: int) -> ShopBatch:
         return ShopBatch(
-            dynamics,
+            self.dynamics,
             copies,
             self.size(),
             self.source(),
@@ -149,22 +171,22 @@ class BlockingJobShopOptions(JobShopOptions):
         super().__post_init__()
         if self.schedule != "non-delay":
             raise InputError(f"schedule is {self.schedule!r}; the blocking job shop offers 'non-delay' alone")
-        if not 0 <= self.shutdown_probability <= 0.9 or self.mean_downtime < 1:
+        numbers = all(isinstance(x, Real) for x in (self.shutdown_probability, self.mean_downtime))
+        if not numbers or not 0 <= self.shutdown_probability <= 0.9 or not 1 <= self.mean_downtime <= TIME_LIMIT:
             raise InputError(
-                f"shutdown_probability {self.shutdown_probability}, mean_downtime {self.mean_downtime}; "
-                "expected 0..0.9 and at least 1"
+                f"shutdown_probability {self.shutdown_probability!r}, mean_downtime {self.mean_downtime!r}; "
+                f"expected 0 to 0.9 and 1 to {TIME_LIMIT}"
             )
+
+    @property
+    def dynamics(self) -> Any:
+        return blocking_job_shop
 
     def generator_arguments(self) -> dict[str, Any]:
         return super().generator_arguments() | {
             "shutdown_probability": self.shutdown_probability,
             "mean_downtime": self.mean_downtime,
         }
-
-    def batch(self, copies: int) -> ShopBatch:
-        from optgap.co.dynamics import blocking_job_shop
-
-        return self._batch_over(blocking_job_shop, copies)
 
 
 @dataclass

@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from optgap.co.core import InputError
+from optgap.co.core import InputError, InvalidActionError
 from optgap.envs.scheduling.batch import Observation
 from optgap.envs.scheduling.config import BlockingJobShopOptions, JobShopOptions
 from optgap.envs.scheduling.render import gantt_frame, gantt_text
@@ -44,11 +44,11 @@ class JobShopEnv(gym.Env[Observation, np.int64]):
 
     | key | shape, dtype | content |
     |---|---|---|
-    | operations | (N, 10) float32 | Park's node features and a lower bound (``features.OPERATION_FEATURES``); with ``graph=True`` |
-    | jobs | (J, 26) float32 | each unfinished job and its next operation (``features.JOB_FEATURES``) |
-    | machines | (M, 5) float32 | each machine, whether it is down included (``features.MACHINE_FEATURES``) |
-    | shop | (8,) float32 | the whole (``features.SHOP_FEATURES``) |
-    | route | (N, 6) float32 | constants of the operations (``features.ROUTE_FEATURES``) |
+    | operations | (N, 10) float32 | Park's node features and a lower bound (``observation.OPERATION_FEATURES``), if ``graph`` |
+    | jobs | (J, 26) float32 | each unfinished job and its next operation (``observation.JOB_FEATURES``) |
+    | machines | (M, 5) float32 | each machine, whether it is down included (``observation.MACHINE_FEATURES``) |
+    | shop | (8,) float32 | the whole (``observation.SHOP_FEATURES``) |
+    | route | (N, 6) float32 | constants of the operations (``observation.ROUTE_FEATURES``) |
     | operation_job | (N,) int64 | job of each operation |
     | operation_machine | (N,) int64 | machine of each operation |
     | next_operation | (J,) int64 | next operation of each job, -1 when finished |
@@ -117,6 +117,8 @@ class JobShopEnv(gym.Env[Observation, np.int64]):
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         if self.batch.instances[0] is None or self.batch.done[0]:
             raise gym.error.ResetNeeded("call reset before step: no episode is under way")
+        if not self.action_space.contains(action):
+            raise InvalidActionError(f"action is {action!r}; expected an integer of {self.action_space}")
         self._action[0] = action
         self.batch.step(self._action, self._none)
         done = bool(self.batch.done[0])
@@ -124,7 +126,8 @@ class JobShopEnv(gym.Env[Observation, np.int64]):
 
     def action_masks(self) -> NDArray[np.bool_]:
         """(A,) which actions are allowed now (the convention of sb3-contrib)."""
-        return self.batch.seen.action_mask[0].astype(np.bool_)
+        allowed: NDArray[np.bool_] = self.batch.seen.action_mask[0] != 0
+        return allowed
 
     def render(self) -> Any:
         """The Gantt chart so far, down-times drawn: an (H, W, 3) uint8 array, or text with ``render_mode="ansi"``."""

@@ -19,15 +19,14 @@ from optgap.co.dynamics.shop import (
     reset,
     wait_for_event,
 )
-from optgap.envs.scheduling import features
+from optgap.envs.scheduling import features, observation
 from optgap.envs.scheduling.features import (
-    Scratch,
-    ShopObservation,
     observe_jobs,
     observe_operations,
     observe_route,
     tighten_bound,
 )
+from optgap.envs.scheduling.observation import Scratch, ShopObservation
 
 REWARDS = ("makespan", "lower_bound", "waiting", "sparse")
 MAKESPAN, LOWER_BOUND, WAITING, SPARSE = range(len(REWARDS))
@@ -147,4 +146,4 @@ def _compile(sources: str) -> tuple[Any, Any]:
     return reset_batch, step_batch
 
 
-reset_batch, step_batch = _compile(digest_of(features, *DYNAMICS.values()))
+reset_batch, step_batch = _compile(digest_of(features, observation, *DYNAMICS.values()))

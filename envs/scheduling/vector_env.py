@@ -10,7 +10,7 @@ from gymnasium.utils import seeding
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from optgap.co.core import InputError
+from optgap.co.core import InputError, InvalidActionError
 from optgap.envs.scheduling.batch import Observation
 from optgap.envs.scheduling.config import BlockingJobShopOptions, JobShopOptions
 from optgap.envs.scheduling.env import options_from
@@ -51,6 +51,8 @@ class JobShopVectorEnv(gym.vector.VectorEnv[Observation, NDArray[np.int64], NDAr
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         seeds = seed if isinstance(seed, list) else [None if seed is None else seed + i for i in range(self.num_envs)]
+        if len(seeds) != self.num_envs:
+            raise InputError(f"{len(seeds)} seeds; expected one for each of {self.num_envs} copies")
         if not self._rngs:
             self._rngs = [seeding.np_random(s)[0] for s in seeds]
         for i, s in enumerate(seeds):
@@ -75,7 +77,12 @@ class JobShopVectorEnv(gym.vector.VectorEnv[Observation, NDArray[np.int64], NDAr
     ) -> tuple[Observation, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
         if not self._rngs:
             raise gym.error.ResetNeeded("call reset before step")
-        self.batch.step(np.asarray(actions, np.int64), self._ended)
+        actions = np.asarray(actions)
+        if actions.shape != (self.num_envs,) or not np.issubdtype(actions.dtype, np.integer):
+            raise InvalidActionError(
+                f"actions have shape {actions.shape}, dtype {actions.dtype}; expected ({self.num_envs},) integers"
+            )
+        self.batch.step(actions.astype(np.int64, copy=False), self._ended)
         if self._ended.any():
             self.batch.reset(self._ended, self._rngs)
         self._ended[:] = self.batch.done
