@@ -124,7 +124,8 @@ def _search(cp_model: Any, shop: Disjunctive, hint: I64, progress: Progress, bud
         return
     solver.parameters.max_time_in_seconds = left
     watch = Watch()
-    run_interruptibly(lambda: solver.solve(model, watch), solver.stop_search, guard)
-    if solver.status_name() in ("MODEL_INVALID", "INFEASIBLE"):  # the hint is a solution of a right model
-        raise RuntimeError(f"{shop.instance.name}: CP-SAT calls the model {solver.status_name()}")
+    status: list[Any] = []
+    run_interruptibly(lambda: status.append(solver.solve(model, watch)), solver.stop_search, guard)
+    if status[0] in (cp_model.MODEL_INVALID, cp_model.INFEASIBLE):  # a right model has the warm start as a solution
+        raise RuntimeError(f"{shop.instance.name}: CP-SAT calls the model {solver.status_name(status[0])}")
     progress.proved(solver.best_objective_bound)

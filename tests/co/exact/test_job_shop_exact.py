@@ -192,7 +192,7 @@ def test_the_time_limit_holds_and_the_history_is_monotone(solver: str, name: str
     run(solver, load_job_shop("blocking-3x3-p10-s0"), 1)
     instance = load_job_shop(name)
     result = run(solver, instance, 2.0)
-    assert result.wall_seconds < 5  # presolving looks at the clock now and then
+    assert result.wall_seconds < 8  # presolving looks at the clock now and then
     assert result.status is Status.FEASIBLE
     assert result.cost is not None
     assert result.bound is not None
