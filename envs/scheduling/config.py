@@ -109,8 +109,8 @@ class JobShopOptions:
             require_kind(instance, self.dynamics)
         return found
 
-    def generator_arguments(self) -> dict[str, Any]:
-        """What ``Problem.generate`` takes besides jobs and machines."""
+    def generator_arguments(self, rng: np.random.Generator) -> dict[str, Any]:
+        """What ``Problem.generate`` takes besides jobs and machines, drawn where it varies."""
         return {"low": self.low, "high": self.high}
 
     def source(self) -> InstanceSource:
@@ -161,7 +161,7 @@ class JobShopOptions:
 class BlockingJobShopOptions(JobShopOptions):
     """Arguments of ``optgap/BlockingJobShop-v0``; documented with the environment."""
 
-    shutdown_probability: float = 0.1
+    shutdown_probability: Any = 0.1
     mean_downtime: float = 50.0
 
     problem: ClassVar[str] = "blocking-job-shop"
@@ -171,20 +171,26 @@ class BlockingJobShopOptions(JobShopOptions):
         super().__post_init__()
         if self.schedule != "non-delay":
             raise InputError(f"schedule is {self.schedule!r}; the blocking job shop offers 'non-delay' alone")
-        numbers = all(isinstance(x, Real) for x in (self.shutdown_probability, self.mean_downtime))
-        if not numbers or not 0 <= self.shutdown_probability <= 0.9 or not 1 <= self.mean_downtime <= TIME_LIMIT:
+        pair, mean = self._shutdown(), self.mean_downtime
+        numbers = len(pair) == 2 and all(isinstance(x, Real) for x in (*pair, mean))
+        if not numbers or not 0 <= pair[0] <= pair[1] <= 0.9 or not 1 <= mean <= TIME_LIMIT:
             raise InputError(
-                f"shutdown_probability {self.shutdown_probability!r}, mean_downtime {self.mean_downtime!r}; "
-                f"expected 0 to 0.9 and 1 to {TIME_LIMIT}"
+                f"shutdown_probability {self.shutdown_probability!r}, mean_downtime {mean!r}; "
+                f"expected a number in 0 to 0.9 or two, [least, most], and 1 to {TIME_LIMIT}"
             )
+
+    def _shutdown(self) -> tuple[Any, ...]:
+        """(least, most) share of down-time."""
+        value = self.shutdown_probability
+        return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value, value)
 
     @property
     def dynamics(self) -> Any:
         return blocking_job_shop
 
-    def generator_arguments(self) -> dict[str, Any]:
-        return super().generator_arguments() | {
-            "shutdown_probability": self.shutdown_probability,
+    def generator_arguments(self, rng: np.random.Generator) -> dict[str, Any]:
+        return super().generator_arguments(rng) | {
+            "shutdown_probability": float(rng.uniform(*self._shutdown())),
             "mean_downtime": self.mean_downtime,
         }
 
@@ -207,10 +213,11 @@ class JobShopConfig(JobShopOptions):
 
 @dataclass
 class BlockingJobShopConfig(BlockingJobShopOptions):
-    """``env=isbjssp``: mixed sizes, all machines decide together, forced decisions are played, dense reward."""
+    """``env=isbjssp``: mixed sizes and disruptions, all machines decide together, forced decisions are played."""
 
     jobs: Any = (6, 12)
     machines: Any = (5, 10)
+    shutdown_probability: Any = (0.0, 0.2)
     reward: str = "lower_bound"
     autoplay: bool = True
     graph: bool = False

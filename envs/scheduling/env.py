@@ -165,7 +165,7 @@ class BlockingJobShopEnv(JobShopEnv):
       disruptions belong to the instance, hence to the seed; the observation shows which machines are down now
       (``machines`` column 4, ``jobs`` column 22) and nothing of the future: remaining times assume no further one.
     * ``schedule`` is "non-delay". Two more arguments: ``shutdown_probability`` (0.1), the long-run share of time a
-      machine is down, and ``mean_downtime`` (50.0) time units.
+      machine is down (a number, or (least, most) to draw from, every episode), and ``mean_downtime`` (50.0) time units.
     * ``solution`` is what ``BLOCKING_JOB_SHOP.check`` takes.
 
     ## Version history
