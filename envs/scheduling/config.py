@@ -36,7 +36,7 @@ class InstanceSource:
     problem: Any
     jobs: tuple[int, int]
     machines: tuple[int, int]
-    rest: dict[str, Any]
+    rest: dict[str, Any]  # other arguments of ``generate``; a pair is drawn uniformly
     given: list[JobShopInstance] | None
 
     def __call__(self, rng: np.random.Generator) -> JobShopInstance:
@@ -44,7 +44,8 @@ class InstanceSource:
             return self.given[int(rng.integers(len(self.given))) if len(self.given) > 1 else 0]
         jobs = int(rng.integers(self.jobs[0], self.jobs[1] + 1))
         machines = int(rng.integers(self.machines[0], self.machines[1] + 1))
-        return cast(JobShopInstance, self.problem.generate(rng, jobs=jobs, machines=machines, **self.rest))
+        rest = {name: float(rng.uniform(*x)) if isinstance(x, tuple) else x for name, x in self.rest.items()}
+        return cast(JobShopInstance, self.problem.generate(rng, jobs=jobs, machines=machines, **rest))
 
 
 @dataclass
@@ -109,8 +110,8 @@ class JobShopOptions:
             require_kind(instance, self.dynamics)
         return found
 
-    def generator_arguments(self, rng: np.random.Generator) -> dict[str, Any]:
-        """What ``Problem.generate`` takes besides jobs and machines, drawn where it varies."""
+    def generator_arguments(self) -> dict[str, Any]:
+        """What ``Problem.generate`` takes besides jobs and machines; a pair is drawn from, every episode."""
         return {"low": self.low, "high": self.high}
 
     def source(self) -> InstanceSource:
@@ -188,9 +189,10 @@ class BlockingJobShopOptions(JobShopOptions):
     def dynamics(self) -> Any:
         return blocking_job_shop
 
-    def generator_arguments(self, rng: np.random.Generator) -> dict[str, Any]:
-        return super().generator_arguments(rng) | {
-            "shutdown_probability": float(rng.uniform(*self._shutdown())),
+    def generator_arguments(self) -> dict[str, Any]:
+        least, most = self._shutdown()
+        return super().generator_arguments() | {
+            "shutdown_probability": (least, most) if least < most else least,
             "mean_downtime": self.mean_downtime,
         }
 
