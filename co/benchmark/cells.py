@@ -25,6 +25,7 @@ from optgap.co.core import (
 )
 
 ENGINES = ("loky", "ray")
+RAY_ROUNDS = 8  # runs a process between two moments at which results are kept
 
 FindSolver = Callable[[str, str], Solver[Any]]
 """``find(problem, name)``: the solver that ``name`` means; importable by name, because other processes call it."""
@@ -129,9 +130,13 @@ def run_cells(
         register_ray()
     elif jobs > 1:
         settings["inner_max_num_threads"] = max((cell.threads for cell in cells), default=1)
+    calls = [joblib.delayed(run_cell)(cell, instances[cell.instance], find) for cell in cells]
     with joblib.parallel_config(backend=engine, n_jobs=jobs, **settings):
-        work = joblib.Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs")
-        yield from work(joblib.delayed(run_cell)(cell, instances[cell.instance], find) for cell in cells)
+        if engine == "ray":  # its backend answers only when all calls of a batch have ended
+            for first in range(0, len(calls), RAY_ROUNDS * jobs):
+                yield from joblib.Parallel()(calls[first : first + RAY_ROUNDS * jobs])
+        else:
+            yield from joblib.Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs")(calls)
 
 
 @lru_cache(maxsize=64)

@@ -1,0 +1,133 @@
+"""Steps a second and import times beside rl4co and job_shop_lib, on this machine, in one go.
+
+    python scripts/benchmark_peers.py seconds=10 repeats=3 out=runs/peers
+
+The peers are installed from PyPI into out/.venv (network and about 2 GB of disk needed; done once). All sides run
+single-threaded, one after the other in turn, `repeats` times; medians are compared. Leave the machine alone meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import venv
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+import cli
+from optgap.co.benchmark.provenance import provenance
+from optgap.co.core import InputError
+from optgap.co.formats.files import write_text
+
+TORCH = "torch>=2.8,<2.14"  # the range that optgap itself takes
+PEERS = ("rl4co", "job-shop-lib")
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+MEASURES = Path(__file__).with_name("peer_measures.py")
+
+# what is measured: (description, ours, the peer's), each a measure and its argument; "" stands for the seconds
+ROWS = (
+    ("steps/s, 64 copies, 10x10", ("optgap-batch", ""), ("rl4co-batch", "")),
+    ("steps/s, 1 copy, ta01", ("optgap-single", ""), ("job-shop-lib-single", "")),
+    ("import, s", ("import", "optgap"), ("import", "rl4co")),
+    ("import of the environment, s", ("import", "optgap.envs.scheduling.env"), ("import", "rl4co.envs")),
+    (
+        "import of the environment, s",
+        ("import", "optgap.envs.scheduling.env"),
+        ("import", "job_shop_lib.reinforcement_learning"),
+    ),
+)
+
+
+@dataclass
+class PeersConfig:
+    """What can be said on the command line."""
+
+    seconds: float = 10.0  # a measurement
+    repeats: int = 3
+    out: str = "runs/peers"
+
+
+def main(argv: list[str]) -> int:
+    config = cli.parse(PeersConfig, argv, about=__doc__)
+    if not config.seconds > 0 or config.repeats < 1:
+        raise InputError(f"seconds {config.seconds}, repeats {config.repeats}; expected above 0, at least 1")
+    console = Console()
+    folder = Path(config.out)
+    peer = install(folder / ".venv", console)
+    found: dict[tuple[str, tuple[str, str]], list[float]] = {}
+    for repeat in range(config.repeats):
+        for what, ours, theirs in ROWS:
+            for python, measure in ((sys.executable, ours), (peer, theirs)):
+                console.print(Text(f"{repeat + 1}/{config.repeats}  {what}: {' '.join(measure)}"))
+                found.setdefault((what, measure), []).append(run(python, measure, config.seconds))
+
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    for header in ("measure", "optgap", "peer", "ratio", "of"):
+        table.add_column(header, justify="left" if header in ("measure", "of") else "right")
+    rows = []
+    for what, ours, theirs in ROWS:
+        mine, other = median(found[what, ours]), median(found[what, theirs])
+        ratio = other / mine if theirs[0] == "import" else mine / other
+        rows.append({"measure": what, "optgap": mine, "peer": other, "ratio": ratio, "of": " ".join(theirs)})
+        figure = "{:,.2f}" if theirs[0] == "import" else "{:,.0f}"
+        table.add_row(what, figure.format(mine), figure.format(other), f"{ratio:,.1f} x", " ".join(theirs))
+    console.print(table)
+    data = {
+        "provenance": provenance(),
+        "peers": versions(peer),
+        "seconds": config.seconds,
+        "medians": rows,
+        "all": [{"measure": what, "of": list(of), "values": values} for (what, of), values in found.items()],
+    }
+    write_text(folder / "peers.json", json.dumps(data, indent=1) + "\n")
+    console.print(Text(f"written  {folder / 'peers.json'}"))
+    return 0
+
+
+def install(folder: Path, console: Console) -> str:
+    """The interpreter of a virtual environment that holds the peers."""
+    python = folder / "bin" / "python"
+    done = folder / ".installed"
+    if not done.exists():
+        console.print(Text(f"installing {', '.join(PEERS)} into {folder}"))
+        venv.create(folder, with_pip=True, clear=folder.exists())
+        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        try:
+            subprocess.run([*pip, "--retries", "1", "--extra-index-url", CPU_INDEX, TORCH], check=True)
+            subprocess.run([*pip, TORCH, *PEERS], check=True)
+        except subprocess.CalledProcessError as error:
+            raise InputError(
+                f"{folder}: the peers cannot be installed (pip said why); exit code {error.returncode}"
+            ) from None
+        done.touch()
+    return str(python)
+
+
+def run(python: str, measure: tuple[str, str], seconds: float) -> float:
+    """One measurement in an interpreter of its own, single-threaded."""
+    command = [python, "-W", "ignore", str(MEASURES), measure[0], measure[1] or str(seconds)]
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+    done = subprocess.run(command, env=os.environ | threads, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise InputError(f"{' '.join(measure)}: {(done.stderr.strip().splitlines() or ['no answer'])[-1]}")
+    return float(json.loads(done.stdout.strip().splitlines()[-1])["value"])
+
+
+def versions(python: str) -> dict[str, str]:
+    """Versions of the peers and of what they run on."""
+    names = (*PEERS, "torch", "numpy", "tensordict", "torchrl")
+    code = f"import importlib.metadata as m, json; print(json.dumps({{n: m.version(n) for n in {names!r}}}))"
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
+    return dict(json.loads(done.stdout))
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,138 @@
+"""One measurement of one environment library, run by ``benchmark_peers.py`` in that library's own interpreter.
+
+    python scripts/peer_measures.py optgap-batch 5
+
+prints one JSON object. Only the measured library is imported; everything is single-threaded, and choosing the random
+allowed action and starting new episodes are part of the measured time, on every side alike.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+COPIES, JOBS, MACHINES = 64, 10, 10
+
+
+def optgap_batch() -> Iterator[int]:
+    """64 copies of random 10x10 shops, every observation key."""
+    import gymnasium
+    import numpy as np
+
+    import optgap  # noqa: F401  (registers the environments)
+
+    envs: Any = gymnasium.make_vec(
+        "optgap/JobShop-v0",
+        num_envs=COPIES,
+        vectorization_mode="vector_entry_point",
+        jobs=JOBS,
+        machines=MACHINES,
+    )
+    rng = np.random.default_rng(0)
+    envs.reset(seed=0)
+    over = np.zeros(COPIES, bool)
+    while True:
+        masks = envs.action_masks()
+        actions = (rng.random(masks.shape, dtype=np.float32) * masks).argmax(1)
+        began_anew = int(over.sum())  # these copies reset in this call: not a step
+        _, _, terminated, truncated, _ = envs.step(actions)
+        over = terminated | truncated
+        yield COPIES - began_anew
+
+
+def optgap_single() -> Iterator[int]:
+    """One copy of ta01 (15x15), every observation key, through ``gymnasium.make`` without its checking wrapper."""
+    import gymnasium
+    import numpy as np
+
+    import optgap  # noqa: F401
+
+    env = gymnasium.make("optgap/JobShop-v0", instances=["ta01"], disable_env_checker=True)
+    masks = env.get_wrapper_attr("action_masks")
+    rng = np.random.default_rng(0)
+    while True:
+        env.reset(seed=0)
+        over = False
+        while not over:
+            allowed = np.flatnonzero(masks())
+            _, _, over, _, _ = env.step(allowed[rng.integers(len(allowed))])
+            yield 1
+
+
+def rl4co_batch() -> Iterator[int]:
+    """64 copies of random 10x10 shops through the environment's own ``step``."""
+    import torch
+    from rl4co.envs import JSSPEnv
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    env = JSSPEnv(generator_params={"num_jobs": JOBS, "num_machines": MACHINES})
+    while True:
+        state = env.reset(batch_size=[COPIES])
+        while not bool(state["done"].all()):
+            over = int(state["done"].sum())
+            mask = state["action_mask"].float()
+            state.set("action", (torch.rand_like(mask) * mask).argmax(1))
+            state = env.step(state)["next"]
+            yield COPIES - over
+
+
+def job_shop_lib_single() -> Iterator[int]:
+    """One copy of ta01 (15x15): resource-task graph and the features of all its observers."""
+    import random
+
+    from job_shop_lib.benchmarking import load_benchmark_instance
+    from job_shop_lib.dispatching.feature_observers import FeatureObserverType
+    from job_shop_lib.graphs import build_resource_task_graph
+    from job_shop_lib.reinforcement_learning import SingleJobShopGraphEnv
+
+    rng = random.Random(0)
+    graph = build_resource_task_graph(load_benchmark_instance("ta01"))
+    env = SingleJobShopGraphEnv(graph, feature_observer_configs=list(FeatureObserverType))
+    while True:
+        _, info = env.reset()
+        over = False
+        while not over:
+            _, machine, job = rng.choice(info["available_operations_with_ids"])
+            _, _, over, _, info = env.step((job, machine))
+            yield 1
+
+
+MEASURES = {
+    "optgap-batch": optgap_batch,
+    "optgap-single": optgap_single,
+    "rl4co-batch": rl4co_batch,
+    "job-shop-lib-single": job_shop_lib_single,
+}
+
+
+def speed(name: str, seconds: float) -> float:
+    """Steps a second, after a fifth of the time for compilation and caches."""
+    steps = MEASURES[name]()
+    deadline = time.perf_counter() + seconds / 5
+    next(steps)
+    while time.perf_counter() < deadline:
+        next(steps)
+    began, taken = time.perf_counter(), 0
+    while (now := time.perf_counter()) < began + seconds:
+        taken += next(steps)
+    return taken / (now - began)
+
+
+def import_seconds(module: str) -> float:
+    """Wall-clock seconds of ``import module`` in a fresh interpreter, its start not counted."""
+    code = f"import time; b = time.perf_counter(); import {module}; print(time.perf_counter() - b)"
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+    return float(done.stdout.split()[-1])
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    what, argument = sys.argv[1:]
+    value = import_seconds(argument) if what == "import" else speed(what, float(argument))
+    print(json.dumps({"measure": what, "argument": argument, "value": value}))
