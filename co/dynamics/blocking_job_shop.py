@@ -18,10 +18,6 @@ up, and that would have been moved. And time cannot run on for ever: windows are
 **Nothing of the future is told.** ``job_ready`` and ``machine_ready`` are what an online observer expects, without
 further interruption (while a machine is down: the clock plus the processing time left); ``job_ready <= clock`` says
 exactly that the job is complete. The true completions, which the windows ahead decide, stay in ``job_end``.
-
-**No references are counted.** A state is some thirty arrays. Where the last use of such a tuple lies in one branch of
-several, numba counts the references of all its arrays at every call, and a step takes five times as long. Hence the
-order of the statements below, which ends on one that reads both tuples: no function calls NRT_incref.
 """
 
 from __future__ import annotations
@@ -34,6 +30,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from optgap.co.dynamics.job_shop import NEVER, ONE_MACHINE
+from optgap.co.dynamics.options import KERNEL
 from optgap.co.problems.blocking_job_shop import BlockingJobShopInstance
 
 I64 = NDArray[np.int64]
@@ -138,7 +135,7 @@ def load(instances: Sequence[BlockingJobShopInstance]) -> tuple[BlockingShopArra
     return shop, state
 
 
-@njit(cache=True)
+@njit(cache=True, **KERNEL)
 def reset(shop: BlockingShopArrays, state: BlockingShopState, b: int) -> None:
     """Put copy ``b`` at time 0 with nothing started. Call :func:`find_candidates` next."""
     operations = shop.job_ptr[b, shop.n_jobs[b]]
@@ -163,7 +160,7 @@ def reset(shop: BlockingShopArrays, state: BlockingShopState, b: int) -> None:
         state.down[b, m] = shop.down_start[state.window[b, m], b] <= 0
 
 
-@njit(cache=True)
+@njit(cache=True, **KERNEL)
 def _completion(shop: BlockingShopArrays, state: BlockingShopState, b: int, m: int, duration: int) -> int:
     """True completion of an operation that starts now on machine ``m``, which is up."""
     end = state.clock[b] + duration
@@ -174,7 +171,7 @@ def _completion(shop: BlockingShopArrays, state: BlockingShopState, b: int, m: i
     return end  # type: ignore[no-any-return]
 
 
-@njit(cache=True)
+@njit(cache=True, **KERNEL)
 def _start(shop: BlockingShopArrays, state: BlockingShopState, b: int, j: int) -> None:
     """Start the next operation of job ``j`` now; its machine becomes the job's, unless the job is finished at once."""
     o = state.next_operation[b, j]
@@ -194,7 +191,7 @@ def _start(shop: BlockingShopArrays, state: BlockingShopState, b: int, j: int) -
     state.machine_work[b, m] -= shop.duration[b, o]
 
 
-@njit(cache=True)
+@njit(cache=True, **KERNEL)
 def dispatch(shop: BlockingShopArrays, state: BlockingShopState, b: int, j: int, scheme: int) -> None:
     """Start the next operation of candidate job ``j`` now; the machine that it held is free."""
     if state.job_at[b, j] >= 0:
@@ -202,7 +199,7 @@ def dispatch(shop: BlockingShopArrays, state: BlockingShopState, b: int, j: int,
     _start(shop, state, b, j)
 
 
-@njit(cache=True)
+@njit(cache=True, **KERNEL)
 def _advance(shop: BlockingShopArrays, state: BlockingShopState, b: int, to: int) -> None:
     """Move the clock to ``to``, with no completion before: interrupt, turn machines off and on, finished jobs leave."""
     now = state.clock[b]
@@ -224,7 +221,7 @@ def _advance(shop: BlockingShopArrays, state: BlockingShopState, b: int, to: int
             state.job_at[b, j] = -1
 
 
-@njit(cache=True)
+@njit(cache=True, **KERNEL)
 def _blocked_by(shop: BlockingShopArrays, state: BlockingShopState, b: int, m: int) -> int:
     """The machine, up, for which the complete job on machine ``m`` waits, or -1 where there is none such."""
     j = state.holder[b, m]
@@ -234,7 +231,7 @@ def _blocked_by(shop: BlockingShopArrays, state: BlockingShopState, b: int, m: i
     return -1 if state.down[b, wanted] else wanted
 
 
-@njit(cache=True)
+@njit(cache=True, **KERNEL)
 def _move_cycles(shop: BlockingShopArrays, state: BlockingShopState, b: int) -> bool:
     """Move the cycles of mutually blocked jobs; whether there was one (durations of zero may have closed another)."""
     moved = False
@@ -259,7 +256,7 @@ def _move_cycles(shop: BlockingShopArrays, state: BlockingShopState, b: int) -> 
     return moved
 
 
-@njit(cache=True)
+@njit(cache=True, **KERNEL)
 def _expect_machines(shop: BlockingShopArrays, state: BlockingShopState, b: int) -> None:
     """Fill ``machine_ready``: a job leaves once it is complete and, at the earliest, once its next machine is left."""
     clock = state.clock[b]
@@ -279,7 +276,7 @@ def _expect_machines(shop: BlockingShopArrays, state: BlockingShopState, b: int)
                     changed = True
 
 
-@njit(cache=True)
+@njit(cache=True, **KERNEL)
 def find_candidates(shop: BlockingShopArrays, state: BlockingShopState, b: int, scheme: int, scope: int) -> int:
     """Advance the clock to the next decision of copy ``b`` and mark its candidates; return how many there are.
 
@@ -313,7 +310,7 @@ def find_candidates(shop: BlockingShopArrays, state: BlockingShopState, b: int, 
     return count
 
 
-@njit(cache=True)
+@njit(cache=True, **KERNEL)
 def next_event(shop: BlockingShopArrays, state: BlockingShopState, b: int) -> int:
     """The first moment after the clock at which something happens, or NEVER: when waiting ends.
 
@@ -335,7 +332,7 @@ def next_event(shop: BlockingShopArrays, state: BlockingShopState, b: int) -> in
     return event
 
 
-@njit(cache=True)
+@njit(cache=True, **KERNEL)
 def wait_for_event(shop: BlockingShopArrays, state: BlockingShopState, b: int) -> None:
     """Leave the deciding machine idle (every machine where several decide) until the next event."""
     event = next_event(shop, state, b)
@@ -345,7 +342,7 @@ def wait_for_event(shop: BlockingShopArrays, state: BlockingShopState, b: int) -
         _advance(shop, state, b, event)
 
 
-@njit(cache=True)
+@njit(cache=True, **KERNEL)
 def lower_bound(shop: BlockingShopArrays, state: BlockingShopState, b: int) -> int:
     """A bound on the makespan of every completion, from what has been seen so far; the makespan itself at the end.
 

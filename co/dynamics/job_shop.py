@@ -18,6 +18,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from optgap.co.dynamics.options import KERNEL
 from optgap.co.problems.job_shop import JobShopInstance
 
 I64 = NDArray[np.int64]
@@ -104,7 +105,7 @@ def put_instance(shop: ShopArrays, b: int, instance: JobShopInstance) -> None:
     _derive(shop, b)
 
 
-@njit(cache=True)
+@njit(cache=True, **KERNEL)
 def _derive(shop: ShopArrays, b: int) -> None:
     shop.job[b, :] = -1
     for j in range(shop.n_jobs[b]):
@@ -128,7 +129,7 @@ def load(instances: Sequence[JobShopInstance]) -> tuple[ShopArrays, ShopState]:
     return shop, state
 
 
-@njit(cache=True)
+@njit(cache=True, **KERNEL)
 def reset(shop: ShopArrays, state: ShopState, b: int) -> None:
     """Put copy ``b`` at time 0 with nothing started. Call :func:`find_candidates` next."""
     operations = shop.job_ptr[b, shop.n_jobs[b]]
@@ -145,7 +146,7 @@ def reset(shop: ShopArrays, state: ShopState, b: int) -> None:
         state.machine_work[b, shop.machine[b, o]] += shop.duration[b, o]
 
 
-@njit(cache=True)
+@njit(cache=True, **KERNEL)
 def find_candidates(shop: ShopArrays, state: ShopState, b: int, scheme: int, scope: int) -> int:
     """Advance the clock to the next decision of copy ``b`` and mark its candidates; return how many there are.
 
@@ -195,7 +196,7 @@ def find_candidates(shop: ShopArrays, state: ShopState, b: int, scheme: int, sco
     return count
 
 
-@njit(cache=True)
+@njit(cache=True, **KERNEL)
 def dispatch(shop: ShopArrays, state: ShopState, b: int, j: int, scheme: int) -> None:
     """Start the next operation of candidate job ``j``: now under NON_DELAY, as early as it can be under ACTIVE."""
     o = state.next_operation[b, j]
@@ -214,7 +215,7 @@ def dispatch(shop: ShopArrays, state: ShopState, b: int, j: int, scheme: int) ->
         state.makespan[b] = end
 
 
-@njit(cache=True)
+@njit(cache=True, **KERNEL)
 def next_event(shop: ShopArrays, state: ShopState, b: int) -> int:
     """The first moment after the clock at which a job could start, or NEVER: when waiting could end."""
     event = NEVER
@@ -227,7 +228,7 @@ def next_event(shop: ShopArrays, state: ShopState, b: int) -> int:
     return event
 
 
-@njit(cache=True)
+@njit(cache=True, **KERNEL)
 def wait_for_event(shop: ShopArrays, state: ShopState, b: int) -> None:
     """Leave the deciding machine idle (every idle machine where several decide) until the next event (NON_DELAY)."""
     event = next_event(shop, state, b)
@@ -237,7 +238,7 @@ def wait_for_event(shop: ShopArrays, state: ShopState, b: int) -> None:
         state.clock[b] = event
 
 
-@njit(cache=True)
+@njit(cache=True, **KERNEL)
 def lower_bound(shop: ShopArrays, state: ShopState, b: int) -> int:
     """A bound on the makespan of every completion: jobs without conflicts, machines without idle time. Never falls."""
     bound, clock = state.makespan[b], state.clock[b]

@@ -17,14 +17,14 @@ from typing import Any, TypeVar
 from numba.extending import overload
 
 from optgap.co.core import InputError
-from optgap.co.dynamics import blocking_job_shop, job_shop
+from optgap.co.dynamics import blocking_job_shop, job_shop, options
 from optgap.co.problems.blocking_job_shop import BlockingJobShopInstance
 from optgap.co.problems.job_shop import JobShopInstance
 
 
 def digest_of(*modules: ModuleType) -> str:
     """A digest of the sources of ``modules``: what code that numba keeps on disk, and that calls them, must hold."""
-    sources = (Path(str(module.__file__)).read_bytes() for module in modules)
+    sources = (Path(str(module.__file__)).read_bytes() for module in (options, *modules))
     return hashlib.sha256(b"".join(sources)).hexdigest()
 
 

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from optgap.co.core import Budget, Incumbent, InputError, Result, Status
 from optgap.co.dynamics.job_shop import NON_DELAY, ONE_MACHINE
-from optgap.co.dynamics.shop import dispatch, dynamics_of, find_candidates, reset
+from optgap.co.dynamics.options import KERNEL
+from optgap.co.dynamics.shop import DYNAMICS, digest_of, dispatch, dynamics_of, find_candidates, reset
 from optgap.co.problems.job_shop import JobShopInstance
 
 I64 = NDArray[np.int64]
@@ -39,7 +40,7 @@ TEMPERATURE = 0.3
 NAME = re.compile(rf"({'|'.join(RULES)})(?:_x([1-9]\d*))?")
 
 
-@njit(cache=True)
+@njit(**KERNEL)
 def _index(shop: Any, state: Any, b: int, j: int, weights: I64) -> int:
     o = state.next_operation[b, j]
     left = shop.job_ptr[b, j + 1] - o
@@ -51,7 +52,7 @@ def _index(shop: Any, state: Any, b: int, j: int, weights: I64) -> int:
     )
 
 
-@njit(cache=True)
+@njit(**KERNEL)
 def _first(shop: Any, state: Any, b: int, weights: I64) -> int:
     """The candidate of highest index."""
     chosen, highest = -1, 0
@@ -63,7 +64,7 @@ def _first(shop: Any, state: Any, b: int, weights: I64) -> int:
     return chosen
 
 
-@njit(cache=True)
+@njit(**KERNEL)
 def _draw(shop: Any, state: Any, b: int, weights: I64, temperature: float, rng: np.random.Generator) -> int:
     """A candidate drawn by its index, by the Gumbel-max identity."""
     lowest, highest = np.inf, -np.inf
@@ -82,14 +83,8 @@ def _draw(shop: Any, state: Any, b: int, weights: I64, temperature: float, rng: 
     return chosen
 
 
-@njit(cache=True)
-def schedule(shop: Any, state: Any, b: int, weights: I64, temperature: float, rng: np.random.Generator) -> int:
-    """Build one non-delay schedule of copy ``b``, its start times in ``state.start[b]``; return its makespan.
-
-    Args:
-        weights: (4,) a rule of ``RULES``.
-        temperature: 0 for the deterministic rule, else of the draw.
-    """
+@njit(**KERNEL)
+def _build(shop: Any, state: Any, b: int, weights: I64, temperature: float, rng: np.random.Generator) -> None:
     reset(shop, state, b)
     while find_candidates(shop, state, b, NON_DELAY, ONE_MACHINE) > 0:
         if temperature > 0:
@@ -97,7 +92,27 @@ def schedule(shop: Any, state: Any, b: int, weights: I64, temperature: float, rn
         else:
             j = _first(shop, state, b, weights)
         dispatch(shop, state, b, j, NON_DELAY)
-    return state.makespan[b]  # type: ignore[no-any-return]
+
+
+def _compile(sources: str) -> Any:
+    """:func:`schedule`; ``sources``, a digest of what it calls, is part of the key under which numba keeps it on disk."""
+
+    @njit(cache=True)  # counts references: see KERNEL on generators
+    def schedule(shop: Any, state: Any, b: int, weights: I64, temperature: float, rng: np.random.Generator) -> int:
+        """Build one non-delay schedule of copy ``b``, its start times in ``state.start[b]``; return its makespan.
+
+        Args:
+            weights: (4,) a rule of ``RULES``.
+            temperature: 0 for the deterministic rule, else of the draw.
+        """
+        sources  # noqa: B018  (held, see above)
+        _build(shop, state, b, weights, temperature, rng)
+        return state.makespan[b]  # type: ignore[no-any-return]
+
+    return schedule
+
+
+schedule = _compile(digest_of(*DYNAMICS.values()))
 
 
 @dataclass(frozen=True)

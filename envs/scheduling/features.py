@@ -7,6 +7,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from optgap.co.dynamics.job_shop import ShopArrays, ShopState, lower_bound
+from optgap.co.dynamics.options import KERNEL
 from optgap.envs.scheduling.observation import Scratch, ShopObservation
 
 # columns of Scratch.queue: how many; their durations; the shortest; most and second most work left of their jobs;
@@ -20,7 +21,7 @@ def squash(x: float) -> float:
     return x / (1.0 + abs(x))
 
 
-@njit(cache=False)
+@njit(cache=False)  # allocates, once an episode
 def _sort_by_tail(shop: ShopArrays, scratch: Scratch, b: int) -> None:
     operations = shop.job_ptr[b, shop.n_jobs[b]]
     most = shop.work[b].max() + 1
@@ -39,7 +40,7 @@ def _sort_by_tail(shop: ShopArrays, scratch: Scratch, b: int) -> None:
         scratch.tail_end[b, m] = end
 
 
-@njit(cache=False)
+@njit(cache=False, **KERNEL)
 def tighten_bound(shop: ShopArrays, state: ShopState, scratch: Scratch, b: int, bound: int) -> None:
     """Raise the bound of copy ``b`` to ``bound`` and to each machine's: idle from + work left + shortest tail left."""
     bound = max(bound, scratch.bound[b])
@@ -56,7 +57,7 @@ def tighten_bound(shop: ShopArrays, state: ShopState, scratch: Scratch, b: int, 
     scratch.bound[b] = bound
 
 
-@njit(cache=False)
+@njit(cache=False)  # calls what allocates
 def observe_route(shop: ShopArrays, state: ShopState, scratch: Scratch, seen: ShopObservation, b: int) -> None:
     """Write what is constant over the episode of copy ``b``; call right after its reset."""
     jobs = shop.n_jobs[b]
@@ -95,7 +96,7 @@ def observe_route(shop: ShopArrays, state: ShopState, scratch: Scratch, seen: Sh
             seen.route[b, o, 5] = shop.work[b, first] / bound
 
 
-@njit(cache=False)
+@njit(cache=False, **KERNEL)
 def _observe_queues(shop: ShopArrays, state: ShopState, queue: NDArray[np.int64], b: int) -> tuple[int, int]:
     """Fill ``queue``; return (number of unfinished jobs, most work left of a job)."""
     queue[:] = 0
@@ -131,7 +132,7 @@ def _observe_queues(shop: ShopArrays, state: ShopState, queue: NDArray[np.int64]
     return unfinished, most_work
 
 
-@njit(cache=False)
+@njit(cache=False, **KERNEL)
 def observe_jobs(
     shop: ShopArrays, state: ShopState, scratch: Scratch, seen: ShopObservation, b: int, candidates_only: bool
 ) -> None:
@@ -231,7 +232,7 @@ def observe_jobs(
     y[7] = most_work / rest
 
 
-@njit(cache=False)
+@njit(cache=False, **KERNEL)
 def observe_operations(shop: ShopArrays, state: ShopState, scratch: Scratch, seen: ShopObservation, b: int) -> None:
     """Write the nodes of the typed graph of copy ``b``: operations in the states of Park et al. 2021, section 4.1."""
     clock = state.clock[b]

@@ -9,6 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from optgap.co.dynamics.job_shop import NEVER
+from optgap.co.dynamics.options import KERNEL
 from optgap.co.dynamics.shop import (
     DYNAMICS,
     digest_of,
@@ -44,7 +45,7 @@ class Options(NamedTuple):
     candidates_only: bool  # leave the features of jobs that are no candidates at zero
 
 
-@njit(cache=False)
+@njit(cache=False, **KERNEL)
 def _settle(shop: Any, state: Any, b: int, options: Options, keep: int) -> bool:
     """Go on to the next real decision of copy ``b``; return whether waiting is possible there.
 
@@ -61,7 +62,7 @@ def _settle(shop: Any, state: Any, b: int, options: Options, keep: int) -> bool:
                 break
 
 
-@njit(cache=False)
+@njit(cache=False, **KERNEL)
 def _observe(
     shop: Any, state: Any, scratch: Scratch, seen: ShopObservation, b: int, options: Options, waitable: bool
 ) -> None:
@@ -97,7 +98,7 @@ def _compile(sources: str) -> tuple[Any, Any]:
                 waitable = _settle(shop, state, b, options, 1)
                 _observe(shop, state, scratch, seen, b, options, waitable)
 
-    @njit(cache=True)
+    @njit(cache=True, **KERNEL)
     def step_batch(
         shop: Any,
         state: Any,
