@@ -118,7 +118,7 @@ class JobShopNetwork(nn.Module):
         Args:
             route: (C, hidden) encoding of each candidate's next operation.
             rows: (C,) int64 decision of each candidate.
-            jobs: (C, 26) features of its job; shop: (D, 8).
+            jobs: (C, 32) features of its job; shop: (D, 10).
             decisions: D.
 
         Returns:
@@ -133,7 +133,7 @@ class JobShopNetwork(nn.Module):
         return self.score_out(h + pool[rows]).squeeze(-1), self.wait_out(pool).squeeze(-1)
 
     def value(self, jobs: Tensor, shop: Tensor) -> Tensor:
-        """(D,) values from (D, J, 26) job features (zero rows: finished) and (D, 8) shop features."""
+        """(D,) values from (D, J, 32) job features (zero rows: finished) and (D, 10) shop features."""
         real = (jobs.abs().sum(-1, keepdim=True) > 0).float()
         mean = (jobs * real).sum(1) / real.sum(1).clamp(min=1)
         most = jobs.masked_fill(real == 0, -1e3).amax(1).clamp(min=-1e2)

@@ -59,8 +59,8 @@ class Decisions:
     row: Tensor  # (C,) int64 decision of each candidate
     job: Tensor  # (C,) int64 its job
     operation: Tensor  # (C,) int64 its next operation
-    jobs: Tensor  # (C, 26) float32 features of its job
-    shop: Tensor  # (D, 8) float32
+    jobs: Tensor  # (C, 32) float32 features of its job
+    shop: Tensor  # (D, 10) float32
     instance: Tensor  # (D,) int64 row of the encodings
     wait: Tensor  # (D,) bool: waiting is allowed
 

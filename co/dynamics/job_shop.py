@@ -56,6 +56,7 @@ class ShopState(NamedTuple):
     n_candidates: I64  # (B,)
     focus: I64  # (B,) machine that decides, -1 where several do
     down: NDArray[np.bool_]  # (B, M) machines that are down; never in this problem
+    holder: I64  # (B, M) job that keeps each machine until it goes on; always -1 in this problem, which has buffers
 
 
 def empty_arrays(copies: int, jobs: int, operations: int, machines: int) -> tuple[ShopArrays, ShopState]:
@@ -87,6 +88,7 @@ def empty_arrays(copies: int, jobs: int, operations: int, machines: int) -> tupl
         zeros(),
         zeros(),
         np.zeros((copies, machines), np.bool_),
+        zeros(machines) - 1,
     )
     return shop, state
 

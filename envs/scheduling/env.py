@@ -45,9 +45,9 @@ class JobShopEnv(gym.Env[Observation, np.int64]):
     | key | shape, dtype | content |
     |---|---|---|
     | operations | (N, 10) float32 | Park's node features and a lower bound (``observation.OPERATION_FEATURES``), if ``graph`` |
-    | jobs | (J, 26) float32 | each unfinished job and its next operation (``observation.JOB_FEATURES``) |
+    | jobs | (J, 32) float32 | each unfinished job and its next operation (``observation.JOB_FEATURES``) |
     | machines | (M, 5) float32 | each machine, whether it is down included (``observation.MACHINE_FEATURES``) |
-    | shop | (8,) float32 | the whole (``observation.SHOP_FEATURES``) |
+    | shop | (10,) float32 | the whole (``observation.SHOP_FEATURES``) |
     | route | (N, 6) float32 | constants of the operations (``observation.ROUTE_FEATURES``) |
     | operation_job | (N,) int64 | job of each operation |
     | operation_machine | (N,) int64 | machine of each operation |

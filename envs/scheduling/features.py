@@ -8,11 +8,13 @@ from numpy.typing import NDArray
 
 from optgap.co.dynamics.job_shop import ShopArrays, ShopState, lower_bound
 from optgap.co.dynamics.options import KERNEL
-from optgap.envs.scheduling.observation import Scratch, ShopObservation
+from optgap.envs.scheduling.observation import F32, Scratch, ShopObservation
 
 # columns of Scratch.queue: how many; their durations; the shortest; most and second most work left of their jobs;
-# earliest begin; earliest and second earliest end
-COUNT, WORK, SHORTEST, LONGEST_REST, SECOND_REST, FIRST_BEGIN, FIRST_END, SECOND_END = range(8)
+# earliest begin; earliest and second earliest end; jobs that hold another machine, and their durations
+COUNT, WORK, SHORTEST, LONGEST_REST, SECOND_REST, FIRST_BEGIN, FIRST_END, SECOND_END, UNDER_WAY, WORK_UNDER_WAY = range(
+    10
+)
 
 
 @njit(cache=False, inline="always")
@@ -128,8 +130,32 @@ def _observe_queues(shop: ShopArrays, state: ShopState, queue: NDArray[np.int64]
             elif work > row[SECOND_REST]:
                 row[SECOND_REST] = work
             row[COUNT] += 1
+            if o > shop.job_ptr[b, j] and state.holder[b, shop.machine[b, o - 1]] == j:
+                row[UNDER_WAY] += 1
+                row[WORK_UNDER_WAY] += p
             row[WORK] += p
     return unfinished, most_work
+
+
+@njit(cache=True, **KERNEL)
+def _observe_holds(shop: ShopArrays, state: ShopState, scratch: Scratch, b: int, j: int, x: F32) -> None:
+    """Write what concerns machines that are held by jobs, for job ``j`` with features ``x``; zero with buffers."""
+    o = state.next_operation[b, j]
+    m = shop.machine[b, o]
+    if o + 1 < shop.job_ptr[b, j + 1]:
+        after = shop.machine[b, o + 1]
+        holder = state.holder[b, after]
+        if holder >= 0 and holder != j:
+            x[26] = 1.0
+            upcoming = state.next_operation[b, holder]
+            x[29] = upcoming < shop.job_ptr[b, holder + 1] and shop.machine[b, upcoming] == m
+        x[30] = squash(scratch.queue[after, UNDER_WAY] * 0.5)
+    if o > shop.job_ptr[b, j]:
+        mine = shop.machine[b, o - 1]
+        if state.holder[b, mine] == j:
+            x[27] = squash((scratch.queue[mine, UNDER_WAY] - (mine == m)) * 0.5)
+            x[28] = squash(scratch.queue[mine, WORK_UNDER_WAY] / scratch.mean_duration[b])
+            x[31] = 1.0
 
 
 @njit(cache=False, **KERNEL)
@@ -221,6 +247,7 @@ def observe_jobs(
             x[23] = -1.0
         x[24] = squash((work - line[LONGEST_REST]) * per_mean * 0.5)
         x[25] = squash(slack * per_mean * 0.25)
+        _observe_holds(shop, state, scratch, b, j, x)
     y = seen.shop[b]
     y[0] = state.left[b] / shop.job_ptr[b, jobs]
     y[1] = squash(rest * per_mean * 0.1)
@@ -230,6 +257,14 @@ def observe_jobs(
     y[5] = state.n_candidates[b] / jobs
     y[6] = total / (machines * rest)
     y[7] = most_work / rest
+    held, blocked = 0, 0
+    for m in range(machines):
+        holder = state.holder[b, m]
+        if holder >= 0:
+            held += 1
+            blocked += state.job_ready[b, holder] <= clock
+    y[8] = held / machines
+    y[9] = blocked / machines
 
 
 @njit(cache=False, **KERNEL)

@@ -57,6 +57,12 @@ JOB_FEATURES = (
     "if not chosen: (earliest end among the others queued + its work left - bound) / L, squashed; -1 with no other",
     "(work left - most work left queued at the machine) / 2d, squashed",
     "slack of the job / 4d, squashed",
+    "the machine after next is held by a job (no buffers)",
+    "jobs under way that wait for the machine the job holds / 2, squashed (no buffers)",
+    "work of those jobs' next operations / d, squashed (no buffers)",
+    "the job that holds the machine after next goes on to the next operation's machine (no buffers)",
+    "jobs under way that go on to the machine after next / 2, squashed (no buffers)",
+    "the job holds a machine (no buffers)",
 )
 MACHINE_FEATURES = (
     "busy",
@@ -74,6 +80,8 @@ SHOP_FEATURES = (
     "share of the jobs that are candidates",
     "mean work left on a machine / L",
     "most work left of a job / L",
+    "share of the machines that are held (no buffers)",
+    "share of the machines that are held by a job that waits (no buffers)",
 )
 ROUTE_FEATURES = (
     "duration / 2d",
@@ -89,9 +97,9 @@ class ShopObservation(NamedTuple):
     """Buffers of B observations; float32 unless said otherwise, zero where padded."""
 
     operations: F32  # (B, N, 10) OPERATION_FEATURES
-    jobs: F32  # (B, J, 26) JOB_FEATURES; zero for finished jobs
+    jobs: F32  # (B, J, 32) JOB_FEATURES; zero for finished jobs
     machines: F32  # (B, M, 5) MACHINE_FEATURES
-    shop: F32  # (B, 8) SHOP_FEATURES
+    shop: F32  # (B, 10) SHOP_FEATURES
     route: F32  # (B, N, 6) ROUTE_FEATURES: constant over an episode
     operation_job: NDArray[np.int64]  # (B, N) job of each operation, -1 where padded
     operation_machine: NDArray[np.int64]  # (B, N) machine of each operation, -1 where padded
@@ -107,7 +115,7 @@ class Scratch(NamedTuple):
     first_bound: NDArray[np.int64]  # (B,) lower bound at time 0
     mean_duration: NDArray[np.float64]  # (B,) d
     most_operations: NDArray[np.int64]  # (B,) most operations of a job
-    queue: NDArray[np.int64]  # (M, 8) jobs whose next operation is on a machine: see the columns below
+    queue: NDArray[np.int64]  # (M, 10) jobs whose next operation is on a machine: see the columns below
     by_tail: NDArray[np.int64]  # (B, N) operations by machine, then by the work that follows them in their job
     tail_next: NDArray[np.int64]  # (B, M) place in by_tail of a machine's first operation that may not have started
     tail_end: NDArray[np.int64]  # (B, M) end of a machine's part of by_tail
@@ -136,7 +144,7 @@ def empty_scratch(copies: int, operations: int, machines: int) -> Scratch:
         np.zeros(copies, np.int64),
         np.ones(copies),
         np.zeros(copies, np.int64),
-        np.zeros((machines, 8), np.int64),
+        np.zeros((machines, 10), np.int64),
         np.zeros((copies, operations), np.int64),
         np.zeros((copies, machines), np.int64),
         np.zeros((copies, machines), np.int64),
