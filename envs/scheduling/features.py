@@ -137,7 +137,7 @@ def _observe_queues(shop: ShopArrays, state: ShopState, queue: NDArray[np.int64]
     return unfinished, most_work
 
 
-@njit(cache=True, **KERNEL)
+@njit(cache=False, **KERNEL)
 def _observe_holds(shop: ShopArrays, state: ShopState, scratch: Scratch, b: int, j: int, x: F32) -> None:
     """Write what concerns machines that are held by jobs, for job ``j`` with features ``x``; zero with buffers."""
     o = state.next_operation[b, j]
@@ -153,8 +153,9 @@ def _observe_holds(shop: ShopArrays, state: ShopState, scratch: Scratch, b: int,
     if o > shop.job_ptr[b, j]:
         mine = shop.machine[b, o - 1]
         if state.holder[b, mine] == j:
-            x[27] = squash((scratch.queue[mine, UNDER_WAY] - (mine == m)) * 0.5)
-            x[28] = squash(scratch.queue[mine, WORK_UNDER_WAY] / scratch.mean_duration[b])
+            own = mine == m
+            x[27] = squash((scratch.queue[mine, UNDER_WAY] - own) * 0.5)
+            x[28] = squash((scratch.queue[mine, WORK_UNDER_WAY] - own * shop.duration[b, o]) / scratch.mean_duration[b])
             x[31] = 1.0
 
 
@@ -173,7 +174,7 @@ def observe_jobs(
     queue = scratch.queue
     unfinished, most_work = _observe_queues(shop, state, queue, b)
     share = 1.0 / max(unfinished, 1)
-    busiest, load, total = 0, -1, 0
+    busiest, load, total = -1, -1, 0
     for m in range(machines):
         work = state.machine_work[b, m]
         total += work

@@ -6,7 +6,8 @@ that a policy sees the same numbers at every size and time unit. ``squash(x) = x
 
 *Left* is what has not started; a machine's or job's *work* is a sum of durations. A job is *queued* at the machine of its
 next operation; it can *begin* there once the job is ready and the machine idle, at the clock at the earliest. The
-*busiest* machine is the one with work left whose idle-from + work left is greatest (the first of several).
+*busiest* machine is the one with work left whose idle-from + work left is greatest (the first of several). A job
+that holds a machine is *under way*.
 """
 
 from __future__ import annotations
@@ -57,8 +58,8 @@ JOB_FEATURES = (
     "if not chosen: (earliest end among the others queued + its work left - bound) / L, squashed; -1 with no other",
     "(work left - most work left queued at the machine) / 2d, squashed",
     "slack of the job / 4d, squashed",
-    "the machine after next is held by a job (no buffers)",
-    "jobs under way that wait for the machine the job holds / 2, squashed (no buffers)",
+    "the machine after next is held by another job (no buffers)",
+    "other jobs under way that go on to the machine the job holds / 2, squashed (no buffers)",
     "work of those jobs' next operations / d, squashed (no buffers)",
     "the job that holds the machine after next goes on to the next operation's machine (no buffers)",
     "jobs under way that go on to the machine after next / 2, squashed (no buffers)",

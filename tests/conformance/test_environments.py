@@ -147,7 +147,9 @@ def test_a_worker_process_makes_every_id_without_importing_optgap() -> None:
     run = subprocess.run([sys.executable, "-c", code, *IDS], capture_output=True, text=True, check=True)
     for env_id, line in zip(IDS, run.stdout.split(), strict=True):
         observation, _ = gym.make(env_id).reset(seed=4)
-        total = sum(float(v.sum()) for v in observation.values()) if isinstance(observation, dict) else observation.sum()
+        total = (
+            sum(float(v.sum()) for v in observation.values()) if isinstance(observation, dict) else observation.sum()
+        )
         assert float(line) == float(total)
 
 
@@ -256,7 +258,7 @@ def test_an_unknown_argument_is_one_line_that_lists_the_known_ones(env_id: str) 
         lambda: gym.make(env_id, no_such_argument=1),
         lambda: gym.make_vec(env_id, 2, vectorization_mode="vector_entry_point", no_such_argument=1),
     ):
-        with pytest.raises(InputError, match="no_such_argument.*known") as error:
+        with pytest.raises(InputError, match=r"no_such_argument.*known") as error:
             make()
         assert "\n" not in str(error.value)
 
