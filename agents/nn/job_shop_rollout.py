@@ -121,15 +121,23 @@ def play(
     return np.array(history)
 
 
-def record(batch: ShopBatch, actions: NDArray[np.int64], device: torch.device) -> tuple[Decisions, Tensor]:
-    """Replay ``actions`` (T, I) in a batch with one copy an instance; the decisions met and (D,) the action of each."""
-    parts, taken = [], []
+def record(
+    batch: ShopBatch, actions: NDArray[np.int64], device: torch.device, copies: int = 1
+) -> tuple[Decisions, Tensor, Tensor]:
+    """Replay ``actions`` (T, B) in a batch made by :func:`batch_of` with ``copies`` episodes an instance.
+
+    Returns:
+        The D decisions met, (D,) the action taken at each, (D,) the copy in which it was taken.
+    """
+    parts, taken, where = [], [], []
     for action in actions:
         live = np.flatnonzero(~batch.done)
-        parts.append(Decisions.of(batch, live, 1, device))
-        taken.append(torch.from_numpy(action[live]).to(device))
+        parts.append(Decisions.of(batch, live, copies, device))
+        taken.append(action[live])
+        where.append(live)
         batch.step(action, batch.done.copy())
-    return Decisions.join(parts), torch.cat(taken)
+    action_taken, copy = (torch.from_numpy(np.concatenate(x)).to(device) for x in (taken, where))
+    return Decisions.join(parts), action_taken, copy
 
 
 def log_probability(

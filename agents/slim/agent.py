@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from optgap.agents.common.checkpoint import STATE, read_checkpoint, write_checkpoint
 from optgap.agents.common.contracts import Callback
@@ -34,6 +36,8 @@ class SLIM:
         InputError: the environment is not a scheduling one.
     """
 
+    config_class: type[SLIMConfig] = SLIMConfig
+
     def __init__(self, env_config: Any, config: SLIMConfig | None = None, seed: int = 0, device: str = "cpu") -> None:
         if not hasattr(env_config, "batch"):
             raise InputError(
@@ -41,7 +45,7 @@ class SLIM:
             )
         if seed < 0:
             raise InputError(f"seed is {seed}; expected at least 0")
-        self.env_config, self.config = env_config, config or SLIMConfig()
+        self.env_config, self.config = env_config, config or self.config_class()
         self.seed, self.steps, self.updates = seed, 0, 0
         self.device = resolve_device(device)
         face = env_config.batch(1)
@@ -54,7 +58,7 @@ class SLIM:
 
     def learn(self, total_steps: int, callback: Callback | None = None) -> Self:
         """Train until ``self.steps >= total_steps``; a step is one decision of one sampled schedule."""
-        config, network = self.config, self.policy.network
+        config = self.config
         draw = self.env_config.source()
         while self.steps < total_steps:
             begun = time.perf_counter()
@@ -65,14 +69,9 @@ class SLIM:
                 instances = [draw(rng) for _ in range(config.instances)]
                 batch = batch_of(self.env_config, instances, config.samples)
                 bound = batch.scratch.first_bound[:: config.samples].astype(float)
-                actions = play(network, batch, config.samples, self.device, generator=generator)
-                # ... take the one of the smallest makespan as the label ...
+                actions = play(self.policy.network, batch, config.samples, self.device, generator=generator)
                 makespan = batch.state.makespan.reshape(config.instances, config.samples)
-                best = makespan.argmin(1) + np.arange(config.instances) * config.samples
-                decisions, labels = record(batch_of(self.env_config, instances, 1), actions[:, best], self.device)
-                # ... and lower the cross-entropy of its decisions (equation 3).
-                encoded = encode(network, batch, config.samples, self.device)
-                loss = -log_probability(network, encoded, decisions, labels, batch.jobs).mean()
+                loss = self._loss(instances, actions, makespan)
                 for group in self.optimizer.param_groups:
                     group["lr"] = self._learning_rate(total_steps)
                 self.optimizer.zero_grad()
@@ -92,6 +91,21 @@ class SLIM:
             if callback is not None and callback(self, metrics) is False:
                 break
         return self
+
+    def _loss(self, instances: Sequence[Any], actions: NDArray[np.int64], makespan: NDArray[np.int64]) -> Tensor:
+        """... take the sample of the smallest makespan as the label; cross-entropy of its decisions (equation 3).
+
+        Args:
+            instances: I instances.
+            actions: (T, I * K) what K samples of each did.
+            makespan: (I, K) what came of it.
+        """
+        samples, network = makespan.shape[1], self.policy.network
+        best = makespan.argmin(1) + np.arange(len(makespan)) * samples
+        batch = batch_of(self.env_config, instances, 1)
+        encoded = encode(network, batch, 1, self.device)
+        decisions, labels, _ = record(batch, actions[:, best], self.device)
+        return -log_probability(network, encoded, decisions, labels, batch.jobs).mean()
 
     def _learning_rate(self, total_steps: int) -> float:
         config = self.config
@@ -129,8 +143,8 @@ class SLIM:
     def load(cls, path: str | Path, device: str = "cpu", env_config: Any = None) -> Self:
         """Read what :meth:`save` wrote; :class:`InputError` where it is damaged or of another version."""
         checkpoint = read_checkpoint(path, cls, env_config)
-        if not isinstance(checkpoint.config, SLIMConfig):
-            raise InputError(f"{checkpoint.path / STATE}: its configuration is not one of SLIM")
+        if not isinstance(checkpoint.config, cls.config_class):
+            raise InputError(f"{checkpoint.path / STATE}: its configuration is not one of {cls.__name__}")
         agent = cls(checkpoint.env_config, checkpoint.config, checkpoint.seed, device)
         checkpoint.restore(agent, agent.policy, agent.optimizer)
         return agent

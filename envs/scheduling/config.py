@@ -215,11 +215,15 @@ class JobShopConfig(JobShopOptions):
 
 @dataclass
 class BlockingJobShopConfig(BlockingJobShopOptions):
-    """``env=isbjssp``: mixed sizes and disruptions, all machines decide together, forced decisions are played."""
+    """``env=isbjssp``: mixed sizes and disruptions, all machines decide together, waiting is offered.
+
+    Without buffers a shop that takes in every job at once clogs; holding jobs back is where schedules are won.
+    """
 
     jobs: Any = (6, 12)
     machines: Any = (5, 10)
     shutdown_probability: Any = (0.0, 0.2)
     reward: str = "lower_bound"
+    wait: bool = True
     autoplay: bool = True
     graph: bool = False

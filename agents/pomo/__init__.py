@@ -1,0 +1,1 @@
+"""Policy gradient with the mean of many samples as the baseline."""
