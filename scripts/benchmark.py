@@ -94,14 +94,17 @@ def main(argv: list[str]) -> int:
     with cli.interruptible() as check, Progress(*columns, console=console) as progress:
         task = progress.add_task("starting", total=len(cells), completed=len(cells) - len(todo))
         try:
-            for record in run_cells(todo, instances, find=find_solver, jobs=config.jobs, engine=config.engine):
-                check()  # a solver answers Ctrl-C with its incumbent, which is no result of this budget
+            # A solver answers Ctrl-C with its incumbent, which is no result of this budget: hence the check.
+            for record in run_cells(
+                todo, instances, find=find_solver, jobs=config.jobs, engine=config.engine, check=check
+            ):
                 append_record(file, record)
                 done[cell_of(record)] = record
                 progress.update(task, advance=1, description=_figure(list(done.values()), record))
         except KeyboardInterrupt:
             progress.stop()
-            console.print(Text(f"stopped  {len(done)} of {len(cells)} runs are in {file}; the same command goes on"))
+            kept = len({cell_of(record) for record in read_records(file)} & set(cells))
+            console.print(Text(f"stopped  {kept} of {len(cells)} runs are in {file}; the same command goes on"))
             raise
     records = [done[cell] for cell in cells]
 

@@ -41,7 +41,13 @@ def run(main: Callable[[list[str]], int | None]) -> None:
 
 
 def limit_threads(threads: int) -> None:
-    """Hold torch to so many threads, whether it has been imported or will be, here or in a child process."""
+    """Hold torch to so many threads, whether it has been imported or will be, here or in a child process.
+
+    Raises:
+        InputError: fewer than one.
+    """
+    if threads < 1:
+        raise InputError(f"threads is {threads}; expected at least 1")
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = str(threads)
     if "torch" in sys.modules:
@@ -107,14 +113,15 @@ def parse(
     if len(overrides) < len(argv):
         print(f"{(about or '').strip()}\n\nkeys and their defaults:")
         for key in _keys(config):
-            print(f"  {key}={OmegaConf.select(config, key, throw_on_missing=False)}")
+            value = OmegaConf.select(config, key, throw_on_missing=False)
+            print(f"  {key}=" + ("(must be given)" if value is None and _is_missing(config, key) else str(value)))
         sys.exit(0)
     known = list(_keys(config))
     texts = {name for name, hint in get_type_hints(schema).items() if hint in (str, str | None)}
     for key, value in overrides:
         if key not in groups:
             text = key in texts or isinstance(OmegaConf.select(config, key, throw_on_missing=False), str)
-            arguments.append(f"{_known(key, known, config)}={_quote(value) if text else _quote_list(value)}")
+            arguments.append(f"{_known(key, known, config)}={_text(value) if text else _list(value)}")
     return _compose(arguments)  # type: ignore[no-any-return]
 
 
@@ -157,15 +164,20 @@ def _keys(config: DictConfig, prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{key}"
 
 
+def _is_missing(config: DictConfig, key: str) -> bool:
+    parent, _, name = key.rpartition(".")
+    return OmegaConf.is_missing(OmegaConf.select(config, parent) if parent else config, name)
+
+
 def _known(key: str, known: Sequence[str], config: DictConfig) -> str:
-    """``key``, with a plus sign where it is a new entry of a dictionary (``env.arguments.gravity``)."""
-    if key in known:
-        return key
-    parent = key.rpartition(".")[0]
-    while parent:
-        if parent in known and isinstance(OmegaConf.select(config, parent), DictConfig):
-            return f"++{key}"
-        parent = parent.rpartition(".")[0]
+    """``key``; with plus signs where it may be new to a dictionary (``env.kwargs.gravity``, ``env.kwargs``)."""
+    scope = key
+    while scope:
+        if scope in known:
+            free = isinstance(OmegaConf.select(config, scope, throw_on_missing=False), DictConfig)
+            if free or scope == key:
+                return f"++{key}" if free else key
+        scope = scope.rpartition(".")[0]
     near = get_close_matches(key, known, n=1)
     hint = f" (did you mean {near[0]}?)" if near else ""
     scope = key.rpartition(".")[0]
@@ -173,21 +185,26 @@ def _known(key: str, known: Sequence[str], config: DictConfig) -> str:
     raise InputError(f"unknown key {key}{hint}; known: {', '.join(listed or known)}")
 
 
-def _quote_list(value: str) -> str:
-    """``a,b`` and ``[a,b]`` as a list of Hydra's grammar, anything else as one value."""
-    bracketed = value.startswith("[") and value.endswith("]")
-    if "[" in value[1:] or not (bracketed or ("," in value and not value.startswith(BRACKETED))):
-        return _quote(value)
-    items = (value[1:-1] if bracketed else value).split(",")
-    return "[" + ",".join(_quote(item.strip()) for item in items if item.strip()) + "]"
-
-
-def _quote(value: str) -> str:
-    """One value of Hydra's grammar."""
-    if PLAIN.fullmatch(value) or value.startswith(BRACKETED):
+def _text(value: str) -> str:
+    """A text of Hydra's grammar: exactly what was typed, but for quotes around it; ``null`` is None."""
+    if value == "null" or (len(value) > 1 and value[0] == value[-1] and value[0] in "'\""):
         return value
     escaped = re.sub(r"(\\+)(?='|$)", r"\1\1", value).replace("'", "\\'")  # backslashes count before a quote alone
     return f"'{escaped}'"
+
+
+def _list(value: str) -> str:
+    """``a,b`` and ``[a,b]`` as a list of Hydra's grammar, anything else as one value."""
+    bracketed = value.startswith("[") and value.endswith("]")
+    if "[" in value[1:] or not (bracketed or ("," in value and not value.startswith(BRACKETED))):
+        return _plain(value)
+    items = (value[1:-1] if bracketed else value).split(",")
+    return "[" + ",".join(_plain(item.strip()) for item in items if item.strip()) + "]"
+
+
+def _plain(value: str) -> str:
+    """One value of Hydra's grammar, a number where it looks like one."""
+    return value if PLAIN.fullmatch(value) or value.startswith(BRACKETED) else _text(value)
 
 
 def _compose(arguments: list[str]) -> Any:

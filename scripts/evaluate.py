@@ -80,8 +80,7 @@ def main(argv: list[str]) -> int:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with cli.interruptible() as check, Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("evaluating", total=len(cells))
-        for record in run_cells(cells, instances, find=find_solver, jobs=config.jobs):
-            check()
+        for record in run_cells(cells, instances, find=find_solver, jobs=config.jobs, check=check):
             records.append(record)
             progress.update(task, advance=1, description=f"mean gap {percent(summarize(records)[0].mean_gap)}")
     records.sort(key=lambda record: cells.index(cell_of(record)))

@@ -49,7 +49,9 @@ class RenderConfig:
 
 
 def main(argv: list[str]) -> int:
-    config = cli.parse(RenderConfig, argv, groups={"env": ENVIRONMENTS.load}, about=__doc__)
+    config = cli.parse(
+        RenderConfig, argv, groups={"env": ENVIRONMENTS.load}, about=f"{__doc__}\nenv: {', '.join(ENVIRONMENTS)}"
+    )
     require_writable(config.out, (".png", ".gif"))
     if config.frames < 1 or config.milliseconds < 1:
         raise InputError(f"frames {config.frames}, milliseconds {config.milliseconds}; expected at least 1")

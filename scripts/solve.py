@@ -57,7 +57,13 @@ def main(argv: list[str]) -> int:
         require_writable(config.out, (".json",))
     if config.plot is not None:
         require_writable(config.plot, (".png", ".pdf", ".svg"))
-    solver = warm_solver(config.problem, config.solver, find_solver)
+    with cli.interruptible() as check:
+        solver = warm_solver(config.problem, config.solver, find_solver)
+        check()
+    print(
+        f"solving  {instance.name} with {config.solver}, at most {config.seconds:g} s (Ctrl-C ends it earlier)",
+        flush=True,
+    )
     result = solve(solver, problem, instance, budget)
 
     console = Console()

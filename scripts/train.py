@@ -79,7 +79,8 @@ def main(argv: list[str]) -> int:
                 raise InputError(f"{item}: a resumed run keeps its configuration; expected {', '.join(RESUMABLE[1:])}")
         command = [*read_config(folder)["command"], *command]
     groups = {"env": ENVIRONMENTS.load, "agent": lambda name: _import(AGENTS.load(name).config)}
-    config = cli.parse(TrainConfig, command, groups=groups, about=__doc__)
+    about = f"{__doc__}\nenv:   {', '.join(ENVIRONMENTS)}\nagent: {', '.join(AGENTS)}"
+    config = cli.parse(TrainConfig, command, groups=groups, about=about)
     names = {key: _typed(command, key, getattr(TrainConfig, key)) for key in groups}
     return train(config, names, command, folder)
 
@@ -88,7 +89,7 @@ def train(config: TrainConfig, names: dict[str, str], command: Sequence[str], fo
     """Make or resume the agent, train it, and compare it."""
     from optgap.agents.common.training import resume_run
 
-    console = Console()
+    console = Console(highlight=False)
     cli.limit_threads(config.threads)
     agent: Agent
     if folder is None:
@@ -152,8 +153,10 @@ class Training:
         self.first_steps = self.agent.steps
         self.limit = config.minutes * 60 if config.minutes else float("inf")
         with self.progress:
-            if self.agent.updates == 0:
+            self.progress.reset(self.task, description="starting")
+            if self.agent.updates == 0 and self.validation is not None:
                 self._validate({})
+                self._line({})
             if config.total_steps is not None:
                 ended = self._train(config.total_steps, self.limit)
             else:
@@ -209,7 +212,7 @@ class Training:
     def _figures(self, metrics: Any) -> str:
         """The figure that matters, and the speed."""
         speed = metrics.get("time/steps_per_second")
-        parts = [f"{speed:,.0f} steps/s" if speed else f"{self.agent.steps:,} steps"]
+        parts = [f"{speed:,.0f} steps/s"] if speed else []
         if self.gap is not None:
             parts.insert(0, f"gap {percent(self.gap)} (best {percent(self.best)})")
         elif self.returns:
@@ -238,8 +241,7 @@ def compare(problem: str, folder: Path, seconds: float, console: Console) -> Non
     names = {str(folder): "this run"}
     title = f"Gaps, at most {seconds:g} s a solver and instance, one thread"
     with cli.interruptible() as check, Live(console=console, transient=True, refresh_per_second=4) as live:
-        for cell, record in zip(cells, run_cells(cells, instances, find=find_solver), strict=True):
-            check()
+        for cell, record in zip(cells, run_cells(cells, instances, find=find_solver, check=check), strict=True):
             records.append(record)
             table = gap_table(
                 records, f"{title} ({len(records)}/{len(cells)}: {cell.solver} on {cell.instance})", names

@@ -53,16 +53,21 @@ def registered_solver(problem: str, name: str) -> Solver[Any]:
     return solver
 
 
-def run_cell(cell: Cell, instance: Instance, find: FindSolver = registered_solver) -> dict[str, Any]:
+def run_cell(
+    cell: Cell, instance: Instance, find: FindSolver = registered_solver, check: Callable[[], None] | None = None
+) -> dict[str, Any]:
     """The record of one run, JSON values only.
 
     Cost, times and feasibility are those of :func:`optgap.co.core.solve`, of a solver that :func:`warm_solver` gave. A
     solver that fails gives a record with ``error`` instead of figures, so that one failure does not end a benchmark.
+    ``check`` is called before the clock starts; what it raises passes through.
     """
     record = asdict(cell) | {"date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds")}
     record["best_known"] = list(instance.best_known) if instance.best_known else None
     try:
         solver = warm_solver(cell.problem, cell.solver, find)
+        if check is not None:
+            check()
         result = solve(solver, PROBLEMS.load(cell.problem), instance, cell.budget)
     except OptgapError as error:
         return record | {"error": str(error)}
@@ -102,6 +107,7 @@ def run_cells(
     find: FindSolver = registered_solver,
     jobs: int = 1,
     engine: str = "loky",
+    check: Callable[[], None] | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Records in the order in which cells finish.
 
@@ -109,34 +115,49 @@ def run_cells(
         instances: by name.
         jobs: processes at a time. Each is held to the cells' threads; more processes than cores share them, and then
             wall-clock budgets compare nothing.
-        engine: ``"loky"``, processes of this machine, or ``"ray"``, a cluster that ``ray`` finds by itself.
+        engine: ``"loky"``, processes of this machine, or ``"ray"``, a cluster that ``ray`` finds by itself. One process
+            of this machine is the present one.
+        check: called before each run in the present process and whenever a record arrives; raises to end the work (a
+            solver answers Ctrl-C with its incumbent, so that KeyboardInterrupt alone does not).
 
     Raises:
         InputError: unknown engine, or jobs below 1.
         MissingExtraError: ``engine="ray"`` without ray.
     """
-    import joblib
-
     if engine not in ENGINES:
         raise InputError(f"engine is {engine!r}; expected one of {', '.join(ENGINES)}")
     if jobs < 1:
         raise InputError(f"jobs is {jobs}; expected at least 1")
-    settings: dict[str, Any] = {}
+    calls = [(cell, instances[cell.instance], find) for cell in cells]
+    if engine == "loky" and jobs == 1:
+        records: Iterator[dict[str, Any]] = (run_cell(*call, check) for call in calls)
+    else:
+        records = _in_processes(calls, jobs, engine)
+    for record in records:
+        if check is not None:
+            check()
+        yield record
+
+
+def _in_processes(
+    calls: Sequence[tuple[Cell, Instance, FindSolver]], jobs: int, engine: str
+) -> Iterator[dict[str, Any]]:
+    import joblib
+
+    delayed = [joblib.delayed(run_cell)(*call) for call in calls]
     if engine == "ray":
         try:
             from ray.util.joblib import register_ray
         except ImportError:
             raise MissingExtraError("ray", "distributed") from None
         register_ray()
-    elif jobs > 1:
-        settings["inner_max_num_threads"] = max((cell.threads for cell in cells), default=1)
-    calls = [joblib.delayed(run_cell)(cell, instances[cell.instance], find) for cell in cells]
-    with joblib.parallel_config(backend=engine, n_jobs=jobs, **settings):
-        if engine == "ray":  # its backend answers only when all calls of a batch have ended
-            for first in range(0, len(calls), RAY_ROUNDS * jobs):
-                yield from joblib.Parallel()(calls[first : first + RAY_ROUNDS * jobs])
-        else:
-            yield from joblib.Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs")(calls)
+        with joblib.parallel_config(backend="ray", n_jobs=jobs):  # answers only when all calls of a batch have ended
+            for first in range(0, len(delayed), RAY_ROUNDS * jobs):
+                yield from joblib.Parallel()(delayed[first : first + RAY_ROUNDS * jobs])
+        return
+    threads = max((cell.threads for cell, _, _ in calls), default=1)
+    with joblib.parallel_config(backend="loky", n_jobs=jobs, inner_max_num_threads=threads):
+        yield from joblib.Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs")(delayed)
 
 
 @lru_cache(maxsize=64)
