@@ -21,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 import cli
-from naming import find_solver
+from naming import Finder
 from optgap.co.benchmark.cells import Cell, run_cells
 from optgap.co.benchmark.collections import load_instances
 from optgap.co.benchmark.provenance import provenance
@@ -51,12 +51,13 @@ class BenchmarkConfig:
 def main(argv: list[str]) -> int:
     config = cli.parse(BenchmarkConfig, argv, about=__doc__)
     cli.limit_threads(config.threads)
+    find = Finder(tuple(cli.as_list(config.plugins)))
     solvers, seeds = cli.as_list(config.solvers), _seeds(config.seeds)
     instances = {item.name: item for item in load_instances(config.problem, cli.as_list(config.instances))}
     if not solvers:
         raise InputError("no solver is named; expected for instance solvers=spt,scip")
     for solver in solvers:
-        find_solver(config.problem, solver)
+        find(config.problem, solver)
     cells = [
         Cell(
             config.problem,
@@ -95,9 +96,7 @@ def main(argv: list[str]) -> int:
         task = progress.add_task("starting", total=len(cells), completed=len(cells) - len(todo))
         try:
             # A solver answers Ctrl-C with its incumbent, which is no result of this budget: hence the check.
-            for record in run_cells(
-                todo, instances, find=find_solver, jobs=config.jobs, engine=config.engine, check=check
-            ):
+            for record in run_cells(todo, instances, find=find, jobs=config.jobs, engine=config.engine, check=check):
                 append_record(file, record)
                 done[cell_of(record)] = record
                 progress.update(task, advance=1, description=_figure(list(done.values()), record))

@@ -20,7 +20,7 @@ from rich.text import Text
 
 import cli
 from drawing import require_writable
-from naming import find_agent, find_solver
+from naming import Finder, find_agent
 from optgap.co.benchmark.cells import Cell, run_cells
 from optgap.co.benchmark.collections import load_instances
 from optgap.co.benchmark.provenance import provenance
@@ -57,6 +57,7 @@ def main(argv: list[str]) -> int:
     if config.out is not None:
         require_writable(config.out, (".json", ".csv"))
     cli.limit_threads(config.threads)
+    find = Finder(tuple(cli.as_list(config.plugins)))
     runs = cli.as_list(config.run)
     problems = {str(find_agent(run).env_config.problem) for run in runs}
     if len(problems) != 1 or problems == {"None"}:
@@ -68,7 +69,7 @@ def main(argv: list[str]) -> int:
     suffix = f"@{config.samples}" if config.mode == "sample" else ""
     solvers = [f"{run}{suffix}" for run in runs]
     for solver in solvers:
-        find_solver(problem, solver)
+        find(problem, solver)
     cells = [
         Cell(problem, solver, name, config.seconds, config.threads, config.seed)
         for solver in solvers
@@ -80,7 +81,7 @@ def main(argv: list[str]) -> int:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with cli.interruptible() as check, Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("evaluating", total=len(cells))
-        for record in run_cells(cells, instances, find=find_solver, jobs=config.jobs, check=check):
+        for record in run_cells(cells, instances, find=find, jobs=config.jobs, check=check):
             records.append(record)
             progress.update(task, advance=1, description=f"mean gap {percent(summarize(records)[0].mean_gap)}")
     records.sort(key=lambda record: cells.index(cell_of(record)))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from difflib import get_close_matches
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,6 +87,18 @@ def find_solver(problem: str, name: str) -> Solver[Any]:
     raise InputError(
         f"unknown solver {name!r} of {problem}{hint}; known: {', '.join(registered)}{weights}; or a run folder"
     )
+
+
+@dataclass(frozen=True)
+class Finder:
+    """:func:`find_solver` for other processes: the packages that register names are imported there too."""
+
+    plugins: tuple[str, ...]
+
+    def __call__(self, problem: str, name: str) -> Solver[Any]:
+        for plugin in self.plugins:
+            import_module(plugin)
+        return find_solver(problem, name)
 
 
 def solver_names(problem: str) -> list[str]:

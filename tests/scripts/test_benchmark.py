@@ -194,3 +194,21 @@ def test_a_missing_extra_is_its_pip_command(call, monkeypatch):
     answer = call("benchmark", "solvers=spt", "instances=ft06", "engine=ray", "out=bench")
     assert answer.code == 2
     assert "pip install 'optgap[distributed]'" in answer.err
+
+
+def test_plugins_are_imported_in_every_process(call, tmp_path, monkeypatch):
+    import sys
+
+    from optgap.co.core import SOLVERS
+
+    (tmp_path / "my_rules.py").write_text(
+        "from optgap.co.core import SOLVERS\nSOLVERS.register('job-shop/mine', SOLVERS.load('job-shop/mor'))\n"
+    )
+    monkeypatch.setattr(SOLVERS, "_targets", dict(SOLVERS._targets))
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    arguments = ["plugins=my_rules", "solvers=mine,mor", "instances=ft06,ft10", "jobs=2", "out=bench"]
+    answer = call("benchmark", *arguments)
+    sys.modules.pop("my_rules", None)
+    assert answer.code == 0, answer.out
+    gaps = {row["solver"]: row["gaps"] for row in json.loads((tmp_path / "bench" / "results.json").read_text())["summary"]}
+    assert gaps["mine"] == gaps["mor"]

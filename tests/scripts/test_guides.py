@@ -1,0 +1,95 @@
+"""The guides say what is true: their commands are understood, their names exist, their code runs."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import cli
+import naming
+from optgap.agents.common.contracts import AGENTS
+from optgap.co.benchmark.collections import load_instances
+from optgap.envs.registry import ENVIRONMENTS
+
+DOCUMENTS = [*(Path(__file__).parents[2] / "docs" / "guides").glob("*.md"), Path("docs/benchmark-protocol.md")]
+DOCUMENTS = [Path(__file__).parents[2] / path for path in DOCUMENTS]
+SCHEMAS = {
+    "train": "TrainConfig",
+    "solve": "SolveConfig",
+    "evaluate": "EvaluateConfig",
+    "benchmark": "BenchmarkConfig",
+    "render": "RenderConfig",
+    "benchmark_peers": "PeersConfig",
+}
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", path.read_text(), re.MULTILINE | re.DOTALL)
+
+
+COMMANDS = [
+    line
+    for path in DOCUMENTS
+    for language in ("bash", "console")
+    for block in blocks(path, language)
+    for line in block.removeprefix("$ ").splitlines()
+    if line.startswith("python ")
+    and not {"my_package", "my/Env-v0"} & set(re.split(r"[= ]", line))
+    and "resume=" not in line
+]
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_a_command_is_understood_and_its_names_exist(line):
+    _, script, *arguments = shlex.split(line)
+    name = Path(script).stem
+    schema = getattr(importlib.import_module(name), SCHEMAS[name])
+    groups = {"train": ("env", "agent"), "render": ("env",)}.get(name, ())
+    find = {
+        "env": ENVIRONMENTS.load,
+        "agent": lambda agent: importlib.import_module("train")._import(AGENTS.load(agent).config),
+    }
+    arguments = [argument for argument in arguments if argument != "--help"]
+    config = cli.parse(schema, arguments, groups={group: find[group] for group in groups})
+    problem = getattr(config, "problem", "job-shop")
+    for key in ("instance", "instances"):
+        if getattr(config, key, None):
+            load_instances(problem, cli.as_list(getattr(config, key)))
+    for key in ("solver", "solvers", "policy"):
+        for solver in cli.as_list(getattr(config, key, [])):
+            naming.find_solver(problem, solver)
+    for run in cli.as_list(getattr(config, "run", [])):
+        naming.find_agent(run)
+
+
+def test_every_guide_has_commands():
+    assert len(COMMANDS) >= 10
+
+
+def test_the_code_of_bring_your_own_runs(tmp_path):
+    (path,) = (path for path in DOCUMENTS if path.name == "bring-your-own.md")
+    code = "\n".join(blocks(path, "python"))
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^\d\d+\.0$", done.stdout, re.MULTILINE)  # the cost of a schedule of ft06
+
+
+def test_links_lead_somewhere():
+    for path in DOCUMENTS:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", path.read_text()):
+            assert (path.parent / target).exists(), f"{path.name}: {target}"
