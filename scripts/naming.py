@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
-from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,8 +95,10 @@ class Finder:
     plugins: tuple[str, ...]
 
     def __call__(self, problem: str, name: str) -> Solver[Any]:
-        for plugin in self.plugins:
-            import_module(plugin)
+        if self.plugins:
+            from cli import import_plugins
+
+            import_plugins(",".join(self.plugins))
         return find_solver(problem, name)
 
 
