@@ -22,7 +22,7 @@ from rich.text import Text
 
 import cli
 from naming import Finder
-from optgap.co.benchmark.cells import Cell, run_cells
+from optgap.co.benchmark.cells import Cell, instance_digest, run_cells
 from optgap.co.benchmark.collections import load_instances
 from optgap.co.benchmark.provenance import provenance
 from optgap.co.benchmark.results import append_record, as_csv, cell_of, read_records, summarize
@@ -73,7 +73,13 @@ def main(argv: list[str]) -> int:
     ]
     folder = _folder(config.out)
     file = folder / "results.jsonl"
-    done = {cell_of(record): record for record in read_records(file) if "error" not in record}
+    digests = {name: instance_digest(instance) for name, instance in instances.items()}
+    done = {
+        cell_of(record): record
+        for record in read_records(file)
+        if "error" not in record
+        and record.get("instance_sha256") in (None, digests.get(record["instance"]))  # None: of an older version
+    }
 
     console = Console()
     facts = provenance()
@@ -115,7 +121,7 @@ def main(argv: list[str]) -> int:
     save_curves(records, folder / "gap_over_time.png")
     write_text(folder / "report.html", html_report(records, instances, settings, facts))
     title = f"{config.seconds:g} s a run, {config.threads} thread{'s' * (config.threads > 1)}, seeds {', '.join(map(str, seeds))}"
-    console.print(gap_table(records, title))
+    console.print(gap_table(records, title, console.width))
     for line in failures(records):
         console.print(Text(line), style="yellow")
     console.print(Text(f"written  {folder / 'report.html'} and results.json, results.csv, gap_over_time.png beside it"))
@@ -124,7 +130,7 @@ def main(argv: list[str]) -> int:
 
 def _seeds(value: Any) -> list[int]:
     try:
-        seeds = [int(seed) for seed in cli.as_list(str(value) if isinstance(value, int) else value)]
+        seeds = [int(seed) for seed in cli.as_list(str(value) if isinstance(value, int | float) else value)]
     except ValueError:
         raise InputError(f"seeds={value}: expected integers, for instance seeds=0,1,2") from None
     if not seeds:

@@ -131,6 +131,8 @@ def import_plugins(names: str) -> None:
     if packages and "" not in sys.path:
         sys.path.insert(0, "")
     for name in packages:
+        if name.startswith("."):
+            raise InputError(f"plugins={name}: expected the name of an importable package, not a path")
         try:
             importlib.import_module(name)
         except ModuleNotFoundError as error:

@@ -95,7 +95,7 @@ def main(argv: list[str]) -> int:
             f"{cost:g}  gap {gap:>6} to {reference}  {duration(record['wall_seconds'])}" if cost is not None else "-"
         )
         console.print(Text(f"{where:<24} {figures}" + (f"  {record['solver']}" if len(runs) > 1 else "")))
-    console.print(gap_table(records, f"{config.mode}, {len(instances)} instances", each=False))
+    console.print(gap_table(records, f"{config.mode}, {len(instances)} instances", console.width, each=False))
     for line in failures(records):
         console.print(Text(line), style="yellow")
     if config.out is not None:

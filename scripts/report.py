@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -71,10 +72,8 @@ def html_report(
         "schedules": _solutions(records, instances, problem),
         "csv": base64.b64encode(as_csv(records).encode()).decode(),
     }
-    page = TEMPLATE.read_text("utf-8")
-    for key, value in fill.items():
-        page = page.replace("{{" + key + "}}", str(value))
-    return page
+    # in one pass: a name that looks like a key of the template is not filled in
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: str(fill[found[1]]), TEMPLATE.read_text("utf-8"))
 
 
 def save_curves(records: Sequence[Record], path: Path) -> None:

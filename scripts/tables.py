@@ -9,7 +9,7 @@ from rich.table import Table
 
 from optgap.co.benchmark.results import Record, references, summarize
 
-MANY = 8  # instances; above, only the means are shown
+REST = 28  # characters of the last three columns and of the margins
 
 
 def percent(gap: float | None) -> str:
@@ -29,38 +29,45 @@ def label(solver: str) -> str:
     return "/".join(solver.split("/")[-2:])
 
 
-def gap_table(records: Sequence[Record], title: str, names: dict[str, str] | None = None, each: bool = True) -> Table:
+def gap_table(
+    records: Sequence[Record], title: str, width: int, names: dict[str, str] | None = None, each: bool = True
+) -> Table:
     """Solvers by mean gap, smallest first.
 
     Args:
         names: solver -> what to call it here; these rows are set apart.
-        each: a column an instance, where there are few.
+        width: of the terminal; columns of instances that do not fit are left out.
+        each: a column an instance, where they fit.
     """
     known = references(records)
     instances = list(dict.fromkeys(record["instance"] for record in records))
-    shown = instances if each and len(instances) <= MANY else []
-    table = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("solver", overflow="fold")
+    rows = summarize(records)
+    labels = {row.solver: (names or {}).get(row.solver, label(row.solver)) for row in rows}
+    marks = {name: "" if name in known and known[name].source.startswith("best known") else "*" for name in instances}
+    needed = max(map(len, labels.values()), default=0) + sum(1 + max(len(name + marks[name]), 6) for name in instances)
+    shown = instances if each and needed + REST <= width else []
+    table = Table(
+        title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, padding=0, pad_edge=False
+    )
+    table.add_column("solver", overflow="fold", min_width=12)
     for name in shown:
-        mark = "" if known.get(name) and known[name].source.startswith("best known") else "*"
-        table.add_column(f"{name}{mark}", justify="right", no_wrap=True)
+        table.add_column(f"{name}{marks[name]}", justify="right", no_wrap=True, min_width=6)
     table.add_column("mean gap", justify="right", no_wrap=True)
     if not shown:
         table.add_column("worst", justify="right", no_wrap=True)
     table.add_column("proved", justify="right", no_wrap=True)
     table.add_column("time", justify="right", no_wrap=True)
-    for row in summarize(records):
+    for row in rows:
         cells = [percent(row.gaps.get(name)) for name in shown]
         cells.append(percent(row.mean_gap if len(row.gaps) == len(instances) else None))
         if not shown:
             cells.append(percent(row.worst_gap))
-        own = (names or {}).get(row.solver)
         table.add_row(
-            own or label(row.solver),
+            labels[row.solver],
             *cells,
             f"{row.optimal}/{row.cells}",
             duration(row.mean_seconds),
-            style="bold green" if own else None,
+            style="bold green" if row.solver in (names or {}) else None,
         )
     if any(reference.source == "best found here" for reference in known.values()):
         table.caption = "* no published bound: the reference is the best cost found here"

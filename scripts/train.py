@@ -247,7 +247,7 @@ def compare(problem: str, folder: Path, seconds: float, console: Console) -> Non
                 records, f"{title} ({len(records)}/{len(cells)}: {cell.solver} on {cell.instance})", names
             )
             live.update(table)
-    console.print(gap_table(records, title, names))
+    console.print(gap_table(records, title, console.width, names))
     for line in failures(records):
         console.print(Text(line), style="yellow")
 
