@@ -39,10 +39,11 @@ class PolicySolver:
         mode: "greedy" plays once, the most likely action at each decision; "sample" plays the greedy episode and then
             samples, the best answer counts.
         samples: episodes in all, the greedy one included ("sample"); the budget's seconds may end it earlier.
-        temperature: divides the logits when sampling.
+        temperature: divides the logits when sampling; other than 1 for a :class:`BatchedPolicy` alone.
         copies: episodes played at once where the policy can (bounds memory).
 
-    Calling it raises :class:`InputError` where the agent's environment solves no problem or another one.
+    Raises:
+        InputError: a value is out of its range, the agent's environment solves no problem or (when called) another one.
     """
 
     def __init__(
@@ -58,6 +59,8 @@ class PolicySolver:
             raise InputError(
                 f"{type(agent.env_config).__name__} solves no problem; a solver needs an environment that does"
             )
+        if temperature != 1.0 and not isinstance(getattr(agent, "policy", None), BatchedPolicy):
+            raise InputError(f"temperature is {temperature}; expected 1: {type(agent).__name__} samples at no other")
         self.agent, self.mode, self.samples, self.temperature, self.copies = agent, mode, samples, temperature, copies
 
     def __call__(self, instance: Instance, budget: Budget) -> Result:
@@ -66,6 +69,8 @@ class PolicySolver:
         best: tuple[float, Any] | None = None
         incumbents: list[Incumbent] = []
         sign = 1.0 if problem.sense == "minimize" else -1.0
+        threads = torch.get_num_threads()
+        torch.set_num_threads(budget.threads)
         try:
             for cost, solution in self._episodes(instance, budget.seed):
                 if best is None or sign * cost < sign * best[0]:
@@ -76,6 +81,8 @@ class PolicySolver:
         except KeyboardInterrupt:
             if best is None:
                 raise
+        finally:
+            torch.set_num_threads(threads)
         if best is None:
             return Result(None, Status.NO_SOLUTION)
         return Result(best[1], Status.FEASIBLE, incumbents=tuple(incumbents))

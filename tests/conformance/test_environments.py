@@ -108,7 +108,7 @@ def test_seed_and_actions_determine_everything(env_id: str) -> None:
 
 @every_id
 def test_observations_and_masks_fit_their_spaces(env_id: str) -> None:
-    env = gym.make(env_id, disable_env_checker=True)
+    env: Any = gym.make(env_id, disable_env_checker=True)
     for answer in play(env, seed=5):
         assert env.observation_space.contains(answer[0])
         mask = allowed_actions(env)
@@ -157,7 +157,7 @@ def test_a_worker_process_makes_every_id_without_importing_optgap() -> None:
 def test_the_vector_environment_equals_single_ones_seeded_in_a_row(env_id: str) -> None:
     copies, seed, steps = 3, 17, 260
     vector = gym.make_vec(env_id, copies, vectorization_mode="vector_entry_point")
-    singles = [gym.make(env_id) for _ in range(copies)]
+    singles: list[Any] = [gym.make(env_id) for _ in range(copies)]
     assert vector.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
     assert vector.single_observation_space == singles[0].observation_space
     assert vector.single_action_space == singles[0].action_space
@@ -178,9 +178,10 @@ def test_the_vector_environment_equals_single_ones_seeded_in_a_row(env_id: str) 
         batch, rewards, terminated, truncated, info = vector.step(actions)
         for i, env in enumerate(singles):
             if ended[i]:
-                found[i], reward, stop, cut, single_info = env.reset()[0], 0.0, False, False, {}
+                answer: Any = env.reset()[0], 0.0, False, False, {}
             else:
-                found[i], reward, stop, cut, single_info = env.step(actions[i])
+                answer = env.step(actions[i])
+            found[i], reward, stop, cut, single_info = answer
             assert (rewards[i], terminated[i], truncated[i]) == (reward, stop, cut)
             if "solution" in single_info:
                 assert info["_solution"][i]
@@ -199,7 +200,8 @@ def row(batch: Any, i: int) -> Any:
 
 @every_id
 def test_a_forbidden_action_is_an_error_and_changes_nothing(env_id: str) -> None:
-    env, untouched = gym.make(env_id), gym.make(env_id)
+    env: Any = gym.make(env_id)
+    untouched = gym.make(env_id)
     if allowed_actions(env) is None:
         pytest.skip("every action is allowed")
     rng = np.random.default_rng(0)

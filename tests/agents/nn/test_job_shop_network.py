@@ -135,7 +135,7 @@ def test_shops_that_differ_in_their_machines_alone_are_told_apart(training: bool
 def test_acting_with_kept_encodings_equals_a_network_without_memory() -> None:
     """Over episodes that end and begin at different moments, and across a change of the weights."""
     keeping, forgetful = network().eval(), network().train()
-    vector = JobShopOptions(jobs=(2, 4), machines=(1, 3)).make_vec(5)
+    vector: Any = JobShopOptions(jobs=(2, 4), machines=(1, 3)).make_vec(5)
     observation, _ = vector.reset(seed=0)
     for step in range(60):
         tensors = to_tensors(observation, "cpu")

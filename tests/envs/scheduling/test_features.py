@@ -245,7 +245,7 @@ def squash(x: float) -> float:
 
 
 def compare(seen: Seen, observation: dict[str, np.ndarray]) -> None:
-    expected = {
+    expected: dict[str, Any] = {
         "jobs": seen.jobs(),
         "machines": seen.machines(),
         "shop": seen.whole(),

@@ -334,9 +334,9 @@ def test_instances_of_the_other_problem_are_refused() -> None:
         with pytest.raises(InputError, match="plays instances of"):
             env.reset(options={"instance": wrong})
         np.testing.assert_array_equal(env.action_masks(), shown)
-    for wrong in ("ft06", None, 5):
+    for no_instance in ("ft06", None, 5):
         with pytest.raises(InputError):
-            JobShopEnv().reset(options={"instance": wrong})
+            JobShopEnv().reset(options={"instance": no_instance})
     _, info, _ = episode(BlockingJobShopEnv(instances="blocking-3x3-p20-s1"))
     BLOCKING_JOB_SHOP.check(load_job_shop("blocking-3x3-p20-s1"), info["solution"])
 

@@ -110,7 +110,7 @@ def test_a_frame_shows_what_is_drawn() -> None:
 
 @pytest.mark.parametrize("env_id", ["optgap/JobShop-v0", "optgap/BlockingJobShop-v0"])
 def test_frames_of_an_episode_have_one_size(env_id: str) -> None:
-    env = gym.make(env_id, jobs=2, machines=2, render_mode="rgb_array")
+    env: Any = gym.make(env_id, jobs=2, machines=2, render_mode="rgb_array")
     env.reset(seed=0)
     frames, done = [env.render()], False
     while not done:
@@ -122,7 +122,7 @@ def test_frames_of_an_episode_have_one_size(env_id: str) -> None:
 
 @pytest.mark.parametrize("env_id", ["optgap/JobShop-v0", "optgap/BlockingJobShop-v0"])
 def test_text_of_an_episode_counts_its_operations(env_id: str) -> None:
-    env = gym.make(env_id, jobs=3, machines=2, render_mode="ansi")
+    env: Any = gym.make(env_id, jobs=3, machines=2, render_mode="ansi")
     env.reset(seed=0)
     done = False
     while not done:
