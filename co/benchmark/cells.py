@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from typing import Any
 
@@ -64,6 +66,7 @@ def run_cell(
     """
     record = asdict(cell) | {"date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds")}
     record["best_known"] = list(instance.best_known) if instance.best_known else None
+    record["instance_sha256"] = instance_digest(instance)
     try:
         solver = warm_solver(cell.problem, cell.solver, find)
         if check is not None:
@@ -74,6 +77,17 @@ def run_cell(
     except Exception as error:  # a bug in somebody's solver is a line in the results, not the end of the others
         return record | {"error": f"{type(error).__name__}: {error}"}
     return record | result_facts(result)
+
+
+def instance_digest(instance: Instance) -> str:
+    """SHA-256 of the instance's numbers: a file may change and keep its name."""
+    values = {
+        item.name: json_value(getattr(instance, item.name))
+        for item in fields(instance)
+        if item.name not in ("name", "best_known")
+    }
+    text = json.dumps(values, sort_keys=True, default=lambda value: type(value).__name__)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def result_facts(result: Result) -> dict[str, Any]:

@@ -63,7 +63,8 @@ def read_records(file: Path) -> list[Record]:
     for number, line in enumerate(complete.split("\n") if complete else [], start=1):
         try:
             record = json.loads(line)
-            cell_of(record)
+            hash(cell_of(record))  # refuses a list where a number or a name should be
+            record["error" if "error" in record else "cost"]
         except (ValueError, KeyError, TypeError):
             raise InputError(
                 f"{file}: line {number}: not a benchmark record; expected an object with {', '.join(KEYS)}"

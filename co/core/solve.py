@@ -28,7 +28,7 @@ def solve(solver: Solver[Any], problem: Problem[Any], instance: Instance, budget
         cost = float(problem.cost(instance, result.solution))
         if result.bound is not None:
             slack = cost - result.bound if problem.sense == "minimize" else result.bound - cost
-            if slack < -1e-6 * max(1.0, abs(cost)):
+            if not slack >= -1e-6 * max(1.0, abs(cost)):  # nor is NaN a bound
                 raise RuntimeError(f"{instance.name}: bound {result.bound} contradicts the checked cost {cost}")
     elif result.status in (Status.OPTIMAL, Status.FEASIBLE):
         raise RuntimeError(f"{instance.name}: status {result.status} without a solution")

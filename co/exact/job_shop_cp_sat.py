@@ -15,7 +15,7 @@ import numpy as np
 from optgap.co.core import Budget, MissingExtraError, Result
 from optgap.co.exact.disjunctive import Disjunctive
 from optgap.co.exact.progress import Guard, Progress, run_interruptibly
-from optgap.co.exact.shop_times import I64, completions
+from optgap.co.exact.shop_times import I64, completions, makespan
 from optgap.co.problems.job_shop import JobShopInstance
 
 
@@ -38,8 +38,8 @@ def solve(instance: JobShopInstance, budget: Budget) -> Result:
     progress = Progress()
     try:
         start = best_rule_schedule(instance)
+        progress.found(start, makespan(instance, start))  # at once: on a large shop the bounds take seconds
         shop = Disjunctive(instance, start)
-        progress.found(start, shop.upper)
         progress.proved(shop.lower)
         if shop.lower < shop.upper:
             _search(cp_model, shop, start, progress, budget)

@@ -17,7 +17,7 @@ from optgap.co.core import Budget, InputError, Result
 from optgap.co.exact.disjunctive import Disjunctive
 from optgap.co.exact.progress import Progress
 from optgap.co.exact.scip_run import run_scip
-from optgap.co.exact.shop_times import I64, leave
+from optgap.co.exact.shop_times import I64, leave, makespan
 from optgap.co.problems.job_shop import JobShopInstance
 
 HORIZON_LIMIT = 10**7  # SCIP accepts a binary of 1e-6: times a larger big-M, that is more than ten time units
@@ -37,12 +37,12 @@ def solve(instance: JobShopInstance, budget: Budget) -> Result:
     progress = Progress()
     try:
         start = best_rule_schedule(instance)
+        progress.found(start, makespan(instance, start))  # at once: on a large shop the bounds take seconds
         shop = Disjunctive(instance, start)
         if shop.upper > HORIZON_LIMIT:
             raise InputError(
                 f"instance {instance.name}: a horizon of {shop.upper} time units; SCIP takes up to {HORIZON_LIMIT}"
             )
-        progress.found(start, shop.upper)
         progress.proved(shop.lower)
         if shop.lower < shop.upper:
             _Model(shop, progress, budget).run(start)

@@ -78,7 +78,7 @@ def run_scip(
     left = budget.seconds - progress.seconds()
     try:
         if left > 0:
-            model.setParam("limits/time", left)
+            model.setParam("limits/time", min(left, 1e20))  # SCIP's infinity, the most it takes
             run_interruptibly(model.optimizeNogil, model.interruptSolve, guard)
             read_bound()
     except Exception:

@@ -111,6 +111,11 @@ def completions(shop: Shop, start: I64) -> I64:
     return np.array([completion(shop, o, start[o]) for o in range(len(start))])
 
 
+def makespan(instance: JobShopInstance, start: I64) -> int:
+    """Latest completion of a schedule (N,)."""
+    return int(completions(shop_of(instance), start).max())
+
+
 @njit(cache=True)
 def latest_start(shop: Shop, o: int, deadline: int, duration: int) -> int:
     """Last up moment at which ``o`` may start to be processed for ``duration`` by ``deadline``; -1 if there is none."""

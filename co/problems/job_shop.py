@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from optgap.co.core import InfeasibleError, InputError, Instance, Sense
 
 TIME_LIMIT = 2**31 - 1  # the sum of all durations and the latest release date must stay below: 32-bit solvers read it
+FAR_FUTURE = 2**62  # a later start could overflow where a duration is added to it
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -108,6 +109,8 @@ def as_start_times(instance: JobShopInstance, solution: Any) -> NDArray[np.int64
         raise InfeasibleError(
             f"{instance.name}: schedule of shape {start.shape}, dtype {start.dtype}; expected ({instance.n_operations},) integers"
         )
+    if start.max() > FAR_FUTURE:
+        raise InfeasibleError(f"{instance.name}: an operation starts at {start.max()}; expected at most {FAR_FUTURE}")
     for j in range(instance.n_jobs):
         first = start[instance.job_ptr[j]]
         if first < instance.release[j]:

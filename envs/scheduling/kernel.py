@@ -96,6 +96,9 @@ def _compile(sources: str) -> tuple[Any, Any]:
                 scratch.charged[b] = 0
                 observe_route(shop, state, scratch, seen, b)
                 waitable = _settle(shop, state, b, options, 1)
+                if state.left[b] == 0:  # the last forced decision set off moves that ended it all: keep the first one
+                    reset(shop, state, b)
+                    waitable = _settle(shop, state, b, options, NEVER)
                 _observe(shop, state, scratch, seen, b, options, waitable)
 
     @njit(cache=True, **KERNEL)

@@ -57,6 +57,15 @@ def test_the_same_command_repeats_nothing_and_a_wider_one_adds(call, bench):
     assert len(json.loads((bench / "results.json").read_text())["records"]) == 16
 
 
+def test_a_file_that_changed_under_its_name_is_run_again(call, tmp_path):
+    file = tmp_path / "shop.txt"
+    for text, cost in (("1 1\n0 3\n", 3), ("1 1\n0 30\n", 30), ("1 1\n0 3\n", 3)):
+        file.write_text(text)
+        assert call("benchmark", "solvers=spt", "instances=shop.txt", "out=bench").code == 0
+        assert [r["cost"] for r in json.loads((tmp_path / "bench" / "results.json").read_text())["records"]] == [cost]
+    assert len((tmp_path / "bench" / "results.jsonl").read_text().splitlines()) == 2  # the third run found the first
+
+
 def test_a_solver_that_fails_costs_only_its_own_cells(call, tmp_path, monkeypatch):
     from optgap.co.core import SOLVERS
 
@@ -149,6 +158,13 @@ def test_names_cannot_break_the_page(call, tmp_path):
     assert page.cells.count("<b>&") == 1
 
 
+def test_a_name_like_a_key_of_the_template_is_a_name(call, tmp_path):
+    (tmp_path / "shops").mkdir()
+    (tmp_path / "shops" / "{{csv}}.txt").write_text("1 1\n0 3\n")
+    assert call("benchmark", "solvers=spt", "instances=shops", "out=bench").code == 0
+    assert "<b>{{csv}}</b>" in (tmp_path / "bench" / "report.html").read_text()
+
+
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
@@ -177,6 +193,7 @@ def test_a_click_on_a_header_sorts_in_a_browser(bench, tmp_path):
         (["solvers=spt,sptt", "instances=ft06"], "unknown solver 'sptt' of job-shop (did you mean spt?)"),
         (["solvers=[]", "instances=ft06"], "no solver is named"),
         (["solvers=spt", "instances=ft06", "seeds=a"], "seeds=a: expected integers"),
+        (["solvers=spt", "instances=ft06", "seeds=1.5"], "seeds=1.5: expected integers"),
         (["solvers=spt", "instances=ft06", "seeds=-1"], "budget seed is -1"),
         (["solvers=spt", "instances=ft06", "threads=0"], "threads is 0; expected at least 1"),
         (["solvers=spt", "instances=ft06", "seconds=-1"], "budget seconds is -1.0"),

@@ -100,6 +100,7 @@ def test_a_text_arrives_as_it_was_typed(text):
         ("+seconds=3", "unknown key +seconds"),
         ("hydra.run.dir=x", "unknown key hydra.run.dir"),
         ("plugins=no_such_package", "plugins=no_such_package: No module named 'no_such_package'"),
+        ("plugins=..", "plugins=..: expected the name of an importable package"),
         ("out=${nowhere}", "Interpolation key 'nowhere' not found"),
         ("instance=???", "instance= is missing"),
     ],

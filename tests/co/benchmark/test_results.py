@@ -68,7 +68,20 @@ def test_records_survive_a_kill_in_the_middle_of_a_line(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("line", ["{", "3", "{}", '{"problem": "job-shop"}'])
+CELL = {"problem": "job-shop", "solver": "spt", "instance": "a", "seconds": 1.0, "threads": 1, "seed": 0}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{",
+        "3",
+        "{}",
+        '{"problem": "job-shop"}',
+        json.dumps(CELL),  # neither a cost nor an error
+        json.dumps(CELL | {"seed": [], "cost": 1}),
+    ],
+)
 def test_a_damaged_line_is_named(tmp_path, line):
     file = tmp_path / "results.jsonl"
     file.write_text(json.dumps(record()) + "\n" + line + "\n")

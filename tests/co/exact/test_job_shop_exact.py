@@ -225,6 +225,22 @@ def test_ctrl_c_returns_the_incumbent(solver: str) -> None:
 
 
 @BOTH
+def test_ctrl_c_while_the_bounds_are_computed_returns_the_rule_schedule(
+    solver: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Disjunctive, "_destructive_bound", interrupted)
+    assert run(solver, load_job_shop("ft06")).status is Status.FEASIBLE
+
+
+@BOTH
+def test_a_budget_without_end(solver: str) -> None:
+    assert run(solver, load_job_shop("ft06"), float("inf")).cost == 55
+
+
+@BOTH
 def test_an_error_in_a_callback_reaches_the_caller(solver: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise ZeroDivisionError("in a callback")
