@@ -234,7 +234,13 @@ def compare(problem: str, folder: Path, seconds: float, console: Console) -> Non
     if problem not in COLLECTIONS:
         return
     instances = {instance.name: instance for instance in load_instances(problem, COLLECTIONS.load(problem).showcase)}
-    shipped = [name for name in zoo_names() if find_agent(name).env_config.problem == problem]
+    shipped = []
+    for name in zoo_names():
+        try:
+            if find_agent(name).env_config.problem == problem:
+                shipped.append(name)
+        except InputError as error:  # one unreadable set of weights does not cost the others their table
+            console.print(Text(str(error)), style="yellow")
     solvers = [str(folder), *shipped, *solver_names(problem)]
     cells = [Cell(problem, solver, name, seconds, 1, 0) for solver in solvers for name in instances]
     records = []
@@ -243,10 +249,8 @@ def compare(problem: str, folder: Path, seconds: float, console: Console) -> Non
     with cli.interruptible() as check, Live(console=console, transient=True, refresh_per_second=4) as live:
         for cell, record in zip(cells, run_cells(cells, instances, find=find_solver, check=check), strict=True):
             records.append(record)
-            table = gap_table(
-                records, f"{title} ({len(records)}/{len(cells)}: {cell.solver} on {cell.instance})", names
-            )
-            live.update(table)
+            now = f"{title} ({len(records)}/{len(cells)}: {cell.solver} on {cell.instance})"
+            live.update(gap_table(records, now, console.width, names))
     console.print(gap_table(records, title, console.width, names))
     for line in failures(records):
         console.print(Text(line), style="yellow")
