@@ -180,7 +180,7 @@ class PPO:
         checkpoint.restore(agent, agent.policy, agent.optimizer)
         try:
             if checkpoint.optimizer is not None:  # published weights hold what acting needs, not what training needs
-            agent.reward_scale.restore(checkpoint.statistics)
+                agent.reward_scale.restore(checkpoint.statistics)
         except KeyError as error:
             raise InputError(f"{checkpoint.path / STATE}: statistics: {error.args[0]} is missing") from None
         return agent
