@@ -90,9 +90,9 @@ def main(argv: list[str]) -> int:
     for record in records:
         where, cost = record["instance"], record.get("cost")
         gap = percent(gap_of(record, cost, known))
-        reference = f"{known[where].cost:g} {known[where].source}" if where in known else "no reference"
+        reference = f"{known[where].cost:.12g} {known[where].source}" if where in known else "no reference"
         figures = (
-            f"{cost:g}  gap {gap:>6} to {reference}  {duration(record['wall_seconds'])}" if cost is not None else "-"
+            f"{cost:.12g}  gap {gap:>6} to {reference}  {duration(record['wall_seconds'])}" if cost is not None else "-"
         )
         console.print(Text(f"{where:<24} {figures}" + (f"  {record['solver']}" if len(runs) > 1 else "")))
     console.print(gap_table(records, f"{config.mode}, {len(instances)} instances", console.width, each=False))

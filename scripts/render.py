@@ -87,13 +87,13 @@ def main(argv: list[str]) -> int:
         definition = PROBLEMS.load(problem)
         definition.check(instance, info["solution"])
         played = definition.cost(instance, info["solution"])
-        console.print(Text(f"cost     {played:g}  (checked, {instance.name}, {config.policy})"))
+        console.print(Text(f"cost     {played:.12g}  (checked, {instance.name}, {config.policy})"))
         if cost is not None and cost != played:
             console.print(
-                Text(f"note     the solver's schedule costs {cost:g}; this environment cannot replay it exactly")
+                Text(f"note     the solver's schedule costs {cost:.12g}; this environment cannot replay it exactly")
             )
     else:
-        console.print(Text(f"return   {total:g}  ({config.policy}, seed {config.seed})"))
+        console.print(Text(f"return   {total:.12g}  ({config.policy}, seed {config.seed})"))
     console.print(Text(f"drawn    {config.out}  ({len(frames)} frames)"))
     return 0
 

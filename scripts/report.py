@@ -130,7 +130,7 @@ def _instance_table(records: Sequence[Record], rows: Sequence[Summary], instance
     for name in instances:
         reference = known.get(name)
         cells = [f"<td>{escape(name)}</td>"]
-        cells.append(_number(reference.cost, f"{reference.cost:g}") if reference else _number(None, "-"))
+        cells.append(_number(reference.cost, f"{reference.cost:.12g}") if reference else _number(None, "-"))
         cells.append(_gap(best.get(name), 0))
         cells += [_gap(row.gaps.get(name), worst) for row in rows]
         body.append(f"<tr>{''.join(cells)}</tr>")
@@ -151,7 +151,7 @@ def _solutions(records: Sequence[Record], instances: Mapping[str, Instance], pro
         best = min(found[name], key=lambda record: optimality_gap(record["cost"], 1.0, sense))
         proved = ", proved optimal" if best["status"] == "optimal" else ""
         drawn = SOLUTIONS[problem](instances[name], np.array(best["solution"]))
-        told = f"<b>{escape(name)}</b>cost {best['cost']:g} by {escape(label(best['solver']))}, seed {best['seed']}{proved}"
+        told = f"<b>{escape(name)}</b>cost {best['cost']:.12g} by {escape(label(best['solver']))}, seed {best['seed']}{proved}"
         state = " open" if len(parts) < OPEN else ""
         parts.append(f"<details{state}><summary>{told}</summary>{drawn}</details>")
     more = f"<p class='soft'>The first {DRAWN} of {len(found)} instances.</p>" if len(found) > DRAWN else ""

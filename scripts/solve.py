@@ -90,15 +90,15 @@ def report(instance: Instance, result: Result, sense: Sense, config: SolveConfig
     """Cost, bound, gaps, status and time."""
     lines = []
     if result.cost is not None:
-        lines.append(f"cost     {result.cost:g}  ({result.status}, checked)")
+        lines.append(f"cost     {result.cost:.12g}  ({result.status}, checked)")
         if result.bound is not None:
             lines.append(
-                f"bound    {result.bound:g}  (proved gap {percent(optimality_gap(result.cost, result.bound, sense))})"
+                f"bound    {result.bound:.12g}  (proved gap {percent(optimality_gap(result.cost, result.bound, sense))})"
             )
         if instance.best_known is not None:
             reference = instance.best_known.upper if sense == "minimize" else instance.best_known.lower
             gap = percent(optimality_gap(result.cost, reference, sense))
-            lines.append(f"gap      {gap} to the best known {reference:g} ({instance.best_known.date})")
+            lines.append(f"gap      {gap} to the best known {reference:.12g} ({instance.best_known.date})")
     else:
         lines.append(f"{result.status} within {config.seconds:g} s")
     lines.append(

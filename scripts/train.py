@@ -71,6 +71,8 @@ class TrainConfig:
 
 def main(argv: list[str]) -> int:
     resume = next((value for key, _, value in (item.partition("=") for item in argv) if key == "resume"), None)
+    if resume == "":
+        raise InputError("resume= is empty; expected a run folder")
     folder = Path(resume) if resume and resume != "null" else None
     command = [item for item in argv if not item.startswith("resume=")]
     if folder is not None:

@@ -149,6 +149,12 @@ class JobShopActorCritic(nn.Module):
 
     def __init__(self, observation_space: Any, action_space: Any, config: Any = None) -> None:
         super().__init__()
+        read = ("jobs", "shop", "route", "operation_job", "operation_machine", "next_operation", "action_mask")
+        missing = [key for key in read if key not in getattr(observation_space, "spaces", {})]
+        if missing:
+            raise InputError(
+                f"the job-shop network reads the observation's {missing[0]!r}, which this environment lacks"
+            )
         self.network = JobShopNetwork(config)
         self._kept: tuple[Tensor, Tensor] | None = None  # keys and encodings of the last acting call
         self.register_load_state_dict_post_hook(lambda module, _: setattr(module, "_kept", None))

@@ -166,6 +166,8 @@ class BlockingJobShopEnv(JobShopEnv):
       (``machines`` column 4, ``jobs`` column 22) and nothing of the future: remaining times assume no further one.
     * ``schedule`` is "non-delay". Two more arguments: ``shutdown_probability`` (0.1), the long-run share of time a
       machine is down (a number, or (least, most) to draw from, every episode), and ``mean_downtime`` (50.0) time units.
+    * ``info["makespan"]`` and the ``"makespan"`` reward count true completions, future interruptions of operations under
+      way included: a measure for the trainer, not for the policy, whose observation and ``lower_bound`` know none.
     * ``solution`` is what ``BLOCKING_JOB_SHOP.check`` takes.
 
     ## Version history
