@@ -41,7 +41,7 @@ class SLIM:
     def __init__(self, env_config: Any, config: SLIMConfig | None = None, seed: int = 0, device: str = "cpu") -> None:
         if not hasattr(env_config, "batch"):
             raise InputError(
-                f"gnn-slim trains on scheduling environments (jssp, isbjssp), not on {type(env_config).__name__}"
+                f"{type(self).__name__} trains on scheduling environments (jssp, isbjssp), not on {type(env_config).__name__}"
             )
         if seed < 0:
             raise InputError(f"seed is {seed}; expected at least 0")

@@ -40,7 +40,11 @@ class SLIMConfig:
         for name in ("instances", "samples", "width", "layers", "hidden", "checkpoint_interval"):
             if getattr(self, name) < 1:
                 raise InputError(f"{type(self).__name__}: {name} is {getattr(self, name)}; expected at least 1")
-        if not 0 < self.final_learning_rate <= self.learning_rate or self.max_grad_norm <= 0 or self.warmup_updates < 0:
+        if (
+            not 0 < self.final_learning_rate <= self.learning_rate
+            or not self.max_grad_norm > 0
+            or self.warmup_updates < 0
+        ):
             raise InputError(
                 f"{type(self).__name__}: expected 0 < final_learning_rate <= learning_rate, max_grad_norm > 0, "
                 "warmup_updates >= 0"

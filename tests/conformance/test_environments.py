@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -151,6 +153,37 @@ def test_a_worker_process_makes_every_id_without_importing_optgap() -> None:
             sum(float(v.sum()) for v in observation.values()) if isinstance(observation, dict) else observation.sum()
         )
         assert float(line) == float(total)
+
+
+@pytest.mark.slow
+@every_id
+def test_worker_processes_of_gymnasium_play_it(env_id: str) -> None:
+    workers = gym.make_vec(env_id, 2, vectorization_mode="async", vector_kwargs={"context": "spawn"})
+    try:
+        observation, _ = workers.reset(seed=4)
+        for i in range(2):
+            assert data_equivalence(row(observation, i), gym.make(env_id).reset(seed=4 + i)[0], exact=True)
+    finally:
+        workers.close()
+
+
+@pytest.mark.slow
+def test_what_is_compiled_is_kept_for_the_next_process(tmp_path: Path) -> None:
+    """Kernels that are compiled anew in every process cost seconds each time and fill the disk."""
+    code = (
+        "import sys, time, gymnasium as gym\n"
+        "for name in sys.argv[1:]:\n"
+        "    env = gym.make(f'optgap:{name}')\n"
+        "    env.reset(seed=0)\n"
+        "    mask = getattr(env.unwrapped, 'action_masks', None)\n"
+        "    env.step(env.action_space.sample() if mask is None else mask().argmax())\n"
+    )
+    files = []
+    for _ in range(2):
+        environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+        subprocess.run([sys.executable, "-c", code, *IDS], check=True, env=environment)
+        files.append(sorted((file, file.stat().st_mtime_ns) for file in tmp_path.rglob("*.nbc")))
+    assert files[0] == files[1]
 
 
 @every_id

@@ -174,6 +174,7 @@ def test_weights_serve_another_environment(tmp_path: Path) -> None:
         {"final_learning_rate": 0.0},
         {"learning_rate": 1e-6},
         {"max_grad_norm": 0.0},
+        {"max_grad_norm": float("nan")},
         {"warmup_updates": -1},
     ],
     ids=str,

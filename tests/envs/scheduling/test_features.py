@@ -373,17 +373,19 @@ def step_at_random(env: JobShopEnv, rng: np.random.Generator, replay: Replay | N
     return env.step(action)
 
 
+@pytest.mark.parametrize("autoplay", [False, True])
 @pytest.mark.parametrize("wait", [False, True])
 @given(blocking_shops(), st.integers(0, 2**32))
-def test_blocking_job_shop(wait: bool, shop: BlockingJobShopInstance, seed: int) -> None:
+def test_blocking_job_shop(wait: bool, autoplay: bool, shop: BlockingJobShopInstance, seed: int) -> None:
     """Features of the state that the dynamics keep; the dynamics themselves have tests of their own."""
     rng = np.random.default_rng(seed)
-    env = BlockingJobShopEnv(padding=(JOBS, OPERATIONS, MACHINES), wait=wait)
+    env = BlockingJobShopEnv(padding=(JOBS, OPERATIONS, MACHINES), wait=wait, autoplay=autoplay)
     observation, info = env.reset(options={"instance": shop})
     first_bound = int(env.batch.scratch.first_bound[0])
     done, bound = False, 0
     while not done:
         compare(seen_by(env, shop, first_bound), observation)
+        assert observation["action_mask"].any()
         assert env.observation_space.contains(observation)
         assert info["lower_bound"] >= bound
         bound = info["lower_bound"]
