@@ -20,10 +20,10 @@ LOWEST = torch.finfo(torch.float32).min
 
 
 def network(seed: int = 0, **sizes: int) -> JobShopActorCritic:
+    face = JobShopOptions(jobs=2, machines=2).batch(1)
+    config = JobShopNetworkConfig(**({"width": 16, "layers": 2, "hidden": 24} | sizes))
     torch.manual_seed(seed)
-    return JobShopActorCritic(
-        spaces.Dict(), spaces.Discrete(3), JobShopNetworkConfig(**({"width": 16, "layers": 2, "hidden": 24} | sizes))
-    )
+    return JobShopActorCritic(face.observation_space(), face.action_space(), config)
 
 
 def ragged(seed: int, jobs: int = 4, machines: int = 3) -> JobShopInstance:
@@ -192,6 +192,11 @@ def test_without_layers_the_encoder_still_reads_the_operation() -> None:
     rows = [seen(JOB_SHOP.generate(np.random.default_rng(s), jobs=3, machines=2), []) for s in range(2)]
     logits, _ = judge(policy, *rows)
     assert np.isfinite(logits).all()
+
+
+def test_an_observation_without_a_graph_of_operations_is_one_line() -> None:
+    with pytest.raises(InputError, match="reads the observation's 'shop'"):
+        JobShopActorCritic(spaces.Dict({"jobs": spaces.Discrete(2)}), spaces.Discrete(2))
 
 
 @pytest.mark.parametrize("wrong", [{"width": 0}, {"layers": -1}, {"hidden": 0}], ids=str)

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from gymnasium import spaces
 
 from optgap.agents.common.tensors import to_tensors
 from optgap.agents.nn.job_shop import JobShopActorCritic, JobShopNetworkConfig
@@ -29,7 +28,8 @@ every_config = pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.k
 def policy() -> JobShopActorCritic:
     torch.manual_seed(0)
     sizes = JobShopNetworkConfig(width=16, layers=2, hidden=24)
-    made = JobShopActorCritic(spaces.Dict(), spaces.Discrete(2), sizes)
+    face = CONFIGS["active"].batch(1)
+    made = JobShopActorCritic(face.observation_space(), face.action_space(), sizes)
     with torch.no_grad():  # far from uniform, so that a wrong score would change a choice
         for parameter in made.network.score_out.parameters():
             parameter.mul_(4)
