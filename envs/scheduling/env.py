@@ -34,7 +34,9 @@ class JobShopEnv(gym.Env[Observation, np.int64]):
 
     ## Action space
     ``Discrete(J)``, or ``Discrete(J + 1)`` with ``wait=True``: action j < J starts the next operation of job j; action J
-    leaves the deciding machine (all idle machines where ``candidates="shop"``) idle until the next event. Only actions
+    leaves the deciding machine (all idle machines where ``candidates="shop"``) idle until the next moment at which a job
+    could start; it is offered where there is one. With ``candidates="shop"`` waiting makes an optimal schedule
+    reachable; a single "machine" must decide before it is known what the others will send it, and may miss it. Only actions
     with ``action_masks()`` true are allowed; another one raises :class:`InvalidActionError` and changes nothing.
 
     ## Observation space

@@ -155,6 +155,15 @@ def test_no_wait_reaches_the_optimum_that_non_delay_misses() -> None:
     assert best(instance, reached(instance, schedule="active")) == 12
 
 
+def test_a_machine_that_decides_alone_cannot_wait_for_what_has_not_begun() -> None:
+    # Machine 0 decides first, with nothing under way: job 1 will come to it at 1, but only once it has begun elsewhere.
+    instance = JobShopInstance(
+        job_ptr=[0, 1, 4], machine=[0, 1, 0, 2], duration=[10, 1, 1, 10], release=[0, 0], n_machines=3
+    )
+    assert best(instance, reached(instance, wait=True)) == 12
+    assert best(instance, reached(instance, wait=True, candidates="machine")) == 21
+
+
 def test_waiting_ends_when_a_machine_that_a_job_waits_for_is_idle() -> None:
     # Job 0 waits for machine 0 until 5, when the last operation of job 1 ends, and job 2 comes at 9.
     instance = JobShopInstance(
