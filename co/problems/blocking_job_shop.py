@@ -101,7 +101,8 @@ class BlockingJobShop:
             shutdown_probability: long-run share of time in which a machine is down, in [0, 0.9].
             mean_downtime: mean length of a window, time units, >= 1. The mean up-time follows from the two.
 
-        Windows are drawn until a machine's up-time exceeds twice the sum of all durations; after that it stays up.
+        Windows reach until a machine's up-time exceeds twice the sum of all durations, which is far beyond a sensible
+        schedule, but are at most twice as many as expected by then; after the last one the machine stays up.
         """
         if not 0 <= shutdown_probability <= 0.9 or mean_downtime < 1:
             raise InputError(
