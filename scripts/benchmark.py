@@ -21,12 +21,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 import cli
-from naming import Finder
+from naming import Finder, weights_digest
 from optgap.co.benchmark.cells import Cell, instance_digest, run_cells
 from optgap.co.benchmark.collections import load_instances
 from optgap.co.benchmark.provenance import provenance
 from optgap.co.benchmark.results import append_record, as_csv, cell_of, read_records, summarize
-from optgap.co.core import Budget, InputError
+from optgap.co.core import SOLVERS, Budget, InputError
 from optgap.co.formats.files import write_text
 from report import html_report, save_curves
 from tables import failures, gap_table, label, percent
@@ -74,11 +74,13 @@ def main(argv: list[str]) -> int:
     folder = _folder(config.out)
     file = folder / "results.jsonl"
     digests = {name: instance_digest(instance) for name, instance in instances.items()}
+    weights = {solver: weights_digest(solver) for solver in solvers if f"{config.problem}/{solver}" not in SOLVERS}
     done = {
         cell_of(record): record
         for record in read_records(file)
         if "error" not in record
         and record.get("instance_sha256") in (None, digests.get(record["instance"]))  # None: of an older version
+        and record.get("weights_sha256") == weights.get(record["solver"])
     }
 
     console = Console()
@@ -103,6 +105,7 @@ def main(argv: list[str]) -> int:
         try:
             # A solver answers Ctrl-C with its incumbent, which is no result of this budget: hence the check.
             for record in run_cells(todo, instances, find=find, jobs=config.jobs, engine=config.engine, check=check):
+                record["weights_sha256"] = weights.get(record["solver"])
                 append_record(file, record)
                 done[cell_of(record)] = record
                 progress.update(task, advance=1, description=_figure(list(done.values()), record))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
+from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from optgap.co.core import SOLVERS, InputError, Solver
 if TYPE_CHECKING:  # the rules need no torch
     from optgap.agents.common.contracts import Agent
 
-STATE = "state.json"  # what every checkpoint folder holds
+STATE, WEIGHTS = "state.json", "weights.safetensors"  # what every checkpoint folder holds
 ZOO = Path(str(files("optgap.agents"))) / "zoo"
 PARTS = ("", "best", "final", "checkpoint")  # of a run folder, the one to use first
 
@@ -28,6 +29,12 @@ def weights_folder(name: str) -> Path | None:
     candidates = [ZOO / name] if name in zoo_names() else []
     folders = [folder / part for folder in [*candidates, Path(name)] for part in PARTS]
     return next((folder for folder in folders if (folder / STATE).is_file()), None)
+
+
+def weights_digest(name: str) -> str | None:
+    """SHA-256 of the weights behind a solver's name (``@<samples>`` ignored); None where it names no weights."""
+    folder = weights_folder(name.partition("@")[0])
+    return None if folder is None else sha256((folder / WEIGHTS).read_bytes()).hexdigest()
 
 
 def find_agent(name: str, device: str = "cpu") -> Agent:

@@ -66,6 +66,22 @@ def test_a_file_that_changed_under_its_name_is_run_again(call, tmp_path):
     assert len((tmp_path / "bench" / "results.jsonl").read_text().splitlines()) == 2  # the third run found the first
 
 
+def test_weights_that_changed_under_their_name_are_run_again(call, tmp_path):
+    import shutil
+
+    import numpy as np
+    from naming import ZOO
+    from safetensors.numpy import load_file, save_file
+
+    shutil.copytree(ZOO / "job-shop-gnn-ppo", tmp_path / "mine")
+    command = ("benchmark", "solvers=spt,mine", "instances=ft06", "out=bench")
+    assert call(*command).code == 0
+    assert "resumed  2 of 2 runs" in call(*command).out
+    weights = tmp_path / "mine" / "weights.safetensors"
+    save_file({name: np.negative(tensor) for name, tensor in load_file(weights).items()}, weights)
+    assert "resumed  1 of 2 runs" in call(*command).out
+
+
 def test_a_solver_that_fails_costs_only_its_own_cells(call, tmp_path, monkeypatch):
     from optgap.co.core import SOLVERS
 
