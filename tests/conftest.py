@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# A shell's background job ignores Ctrl-C and hands that on; the tests that send it need it delivered.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # One thread a process: small networks are faster so, and two runs give the same sums. Read when torch or numba is
 # first imported, here or in a child process.
