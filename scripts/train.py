@@ -5,7 +5,8 @@
     python scripts/train.py env=gym env.id=CartPole-v1 agent=ppo total_steps=100000
     python scripts/train.py resume=runs/jssp/gnn-ppo/20260101-120000
 
-It ends after total_steps or after minutes (10 where neither is given), whichever is first. Ctrl-C saves.
+It ends after total_steps or after minutes (10 where neither is given), whichever is first, in whole updates. Ctrl-C
+saves. A resumed run ends at its total_steps; minutes count anew in every call.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def main(argv: list[str]) -> int:
 
 def train(config: TrainConfig, names: dict[str, str], command: Sequence[str], folder: Path | None) -> int:
     """Make or resume the agent, train it, and compare it."""
-    from optgap.agents.common.training import resume_run
+    from optgap.agents.common.training import CHECKPOINT, resume_run
 
     console = Console(highlight=False)
     cli.limit_threads(config.threads)
@@ -98,6 +99,7 @@ def train(config: TrainConfig, names: dict[str, str], command: Sequence[str], fo
         agent = _import(AGENTS.load(names["agent"]).agent)(config.env, config.agent, config.seed, config.device)
         folder = new_run_folder(config.out, names["env"], names["agent"])
         write_config(folder, command, config, **names)
+        agent.save(folder / CHECKPOINT)  # so that a run stopped during its first compilation resumes too
     else:
         agent = resume_run(folder, config.device)
     console.print(Text(f"run      {folder}  ({names['agent']} on {names['env']}, seed {config.seed})"))
@@ -129,7 +131,7 @@ class Training:
             console=console,
             refresh_per_second=4,
         )
-        self.task = self.progress.add_task("starting", total=1.0)
+        self.task = self.progress.add_task("starting (a first run compiles)", total=1.0)
         self.validation: Validation | None = None
         self.gap: float | None = None
         self.best = read_best(folder)

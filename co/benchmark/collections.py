@@ -70,7 +70,7 @@ def load_instances(problem: str, names: Sequence[str]) -> list[Instance]:
         for instance in group:
             if type(instance) is not collection.kind:
                 raise InputError(
-                    f"{name}: instance {instance.name} is no {problem} instance; expected {collection.kind.__name__}"
+                    f"{name}: instance {instance.name} is no {problem} instance; expected one, or problem=<its own>"
                 )
             if instance.name in found and name != instance.name:
                 raise InputError(f"{name}: a second instance named {instance.name}; expected different names")

@@ -102,7 +102,7 @@ def test_instances_are_named_by_ranges_files_and_folders(tmp_path):
     [
         ("job-shop", [], "no instance is named"),
         ("job-shop", ["ta03-ta01"], "expected a rising range"),
-        ("job-shop", ["blocking-2x2-p10-s0"], "is no job-shop instance; expected JobShopInstance"),
+        ("job-shop", ["blocking-2x2-p10-s0"], "is no job-shop instance; expected one, or problem="),
         ("blocking-job-shop", ["ft06"], "is no blocking-job-shop instance"),
         ("flow-shop", ["ft06"], "unknown instance collection of problem 'flow-shop'"),
     ],
