@@ -54,6 +54,11 @@ SOLVERS = Registry("solver")  # "<problem>/<solver>" -> a Solver, called as solv
 
 PROBLEMS.register("job-shop", "optgap.co.problems.job_shop:JOB_SHOP")
 PROBLEMS.register("blocking-job-shop", "optgap.co.problems.blocking_job_shop:BLOCKING_JOB_SHOP")
+PROBLEMS.register("tsp", "optgap.co.problems.tsp:TSP_PROBLEM")
+PROBLEMS.register("atsp", "optgap.co.problems.tsp:ATSP_PROBLEM")
+PROBLEMS.register("cvrp", "optgap.co.problems.cvrp:CVRP_PROBLEM")
+PROBLEMS.register("op", "optgap.co.problems.orienteering:ORIENTEERING")
+PROBLEMS.register("kp", "optgap.co.problems.knapsack:KNAPSACK")
 
 for _problem in ("job-shop", "blocking-job-shop"):
     for _rule in ("spt", "lpt", "mwkr", "lwkr", "mor", "lor", "fifo", "random"):

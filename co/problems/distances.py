@@ -1,0 +1,181 @@
+"""Distances between the nodes of a routing instance: from coordinates by a metric, or given as a matrix.
+
+TSPLIB's rounding rules (Reinelt 1991 and the TSPLIB 95 manual, section 2) are part of an instance, so that a reported
+gap is the official one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optgap.co.core import InputError, Instance
+
+F8 = NDArray[np.float64]
+LARGEST_MATRIX = 20_000  # nodes: 3.2 GB of float64
+EARTH_RADIUS = 6378.388  # km, of the manual
+PI = 3.141592  # of the manual; the published optima rest on its digits
+
+
+def _nint(x: F8) -> F8:
+    return np.floor(x + 0.5)
+
+
+def _euclidean(a: F8, b: F8) -> F8:
+    return np.sqrt(((a - b) ** 2).sum(-1))
+
+
+def _att(a: F8, b: F8) -> F8:
+    exact = np.sqrt(((a - b) ** 2).sum(-1) / 10.0)
+    rounded = _nint(exact)
+    return np.where(rounded < exact, rounded + 1.0, rounded)
+
+
+def _geo(a: F8, b: F8) -> F8:
+    def radians(x: F8) -> F8:
+        degrees = np.trunc(x)  # the manual says nint; the published optima need the truncation of its C code
+        return PI * (degrees + 5.0 * (x - degrees) / 3.0) / 180.0
+
+    (lat_a, lon_a), (lat_b, lon_b) = np.moveaxis(radians(a), -1, 0), np.moveaxis(radians(b), -1, 0)
+    q1, q2, q3 = np.cos(lon_a - lon_b), np.cos(lat_a - lat_b), np.cos(lat_a + lat_b)
+    arc = np.arccos(np.clip(0.5 * ((1.0 + q1) * q2 - (1.0 - q1) * q3), -1.0, 1.0))
+    length = np.floor(EARTH_RADIUS * arc + 1.0)
+    return np.where((a == b).all(-1), 0.0, length)  # the formula says 1 for a node and itself
+
+
+METRICS: dict[str, Callable[[F8, F8], F8]] = {
+    "euclidean": _euclidean,
+    "euc_2d": lambda a, b: _nint(_euclidean(a, b)),
+    "ceil_2d": lambda a, b: np.ceil(_euclidean(a, b)),
+    "man_2d": lambda a, b: _nint(np.abs(a - b).sum(-1)),
+    "max_2d": lambda a, b: _nint(np.abs(a - b)).max(-1),
+    "att": _att,
+    "geo": _geo,
+}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NetworkInstance(Instance):
+    """N nodes with a distance between any two: ``coordinates`` and ``metric``, or ``matrix`` (metric "explicit").
+
+    With an explicit matrix, ``coordinates`` may hold positions for drawing.
+
+    Raises:
+        InputError: neither or a wrong shape of both, an unknown metric, a number that is not finite, a negative distance.
+    """
+
+    coordinates: F8 | None = None  # (N, 2) x and y; degrees.minutes of latitude and longitude for "geo"
+    matrix: F8 | None = None  # (N, N) distance from row to column, or None; the diagonal is 0
+    metric: str = "euclidean"  # "explicit", or a key of METRICS: euclidean, euc_2d, ceil_2d, man_2d, max_2d, att, geo
+
+    def __post_init__(self) -> None:
+        where = f"instance {self.name}"
+        if self.metric != "explicit" and self.metric not in METRICS:
+            raise InputError(f"{where}: metric {self.metric!r}; expected explicit or one of {', '.join(METRICS)}")
+        if (self.matrix is None) != (self.metric != "explicit"):
+            raise InputError(f"{where}: metric {self.metric!r}; expected a matrix with 'explicit', and none otherwise")
+        if self.coordinates is not None:
+            object.__setattr__(self, "coordinates", _array(where, "coordinates", self.coordinates))
+            if self.coordinates.ndim != 2 or self.coordinates.shape[1] != 2:
+                raise InputError(f"{where}: coordinates of shape {self.coordinates.shape}; expected (nodes, 2)")
+        elif self.matrix is None:
+            raise InputError(f"{where}: neither coordinates nor a matrix of distances")
+        if self.matrix is not None:
+            matrix = _array(where, "matrix", self.matrix)
+            if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+                raise InputError(f"{where}: matrix of shape {matrix.shape}; expected (nodes, nodes)")
+            if self.coordinates is not None and len(self.coordinates) != len(matrix):
+                raise InputError(f"{where}: {len(self.coordinates)} coordinates and {len(matrix)} rows of distances")
+            matrix = matrix.copy()
+            np.fill_diagonal(matrix, 0.0)
+            if (matrix < 0).any():
+                i, j = np.argwhere(matrix < 0)[0]
+                raise InputError(f"{where}: distance {matrix[i, j]:g} from node {i} to {j}; expected at least 0")
+            object.__setattr__(self, "matrix", matrix)
+        super().__post_init__()
+
+    @property
+    def n_nodes(self) -> int:
+        """N."""
+        if self.matrix is not None:
+            return len(self.matrix)
+        assert self.coordinates is not None
+        return len(self.coordinates)
+
+    def distance(self, a: Any, b: Any) -> F8:
+        """Distances from nodes ``a`` to nodes ``b``, integer arrays of shapes that broadcast."""
+        if self.matrix is not None:
+            return np.asarray(self.matrix[a, b])
+        assert self.coordinates is not None
+        return METRICS[self.metric](self.coordinates[np.asarray(a)], self.coordinates[np.asarray(b)])
+
+    @cached_property
+    def distances(self) -> F8:
+        """(N, N) matrix of all distances, read-only, computed once.
+
+        Raises:
+            InputError: more than 20,000 nodes; use :meth:`distance`, which needs no matrix.
+        """
+        if self.matrix is not None:
+            return self.matrix
+        n = self.n_nodes
+        if n > LARGEST_MATRIX:
+            raise InputError(f"instance {self.name}: {n} nodes; a matrix of distances holds at most {LARGEST_MATRIX}")
+        table = np.empty((n, n))
+        nodes = np.arange(n)
+        for i in range(n):
+            table[i] = self.distance(i, nodes)
+        table.setflags(write=False)
+        return table
+
+    @property
+    def is_symmetric(self) -> bool:
+        """Whether every distance is the same both ways."""
+        return self.matrix is None or bool(np.array_equal(self.matrix, self.matrix.T))
+
+    def length(self, nodes: Any) -> float:
+        """Length of the path through ``nodes`` in their order, (K,) integers."""
+        path = np.asarray(nodes)
+        return float(self.distance(path[:-1], path[1:]).sum()) if len(path) > 1 else 0.0
+
+
+def _array(where: str, what: str, value: Any) -> F8:
+    try:
+        array = np.ascontiguousarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"{where}: {what} is no array of numbers") from None
+    if not np.isfinite(array).all():
+        at = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise InputError(f"{where}: {what}{list(at)} is {array[at]}; expected a finite number")
+    return array
+
+
+def random_coordinates(rng: np.random.Generator, nodes: int, distribution: str) -> F8:
+    """(nodes, 2) float64 in the unit square.
+
+    Args:
+        distribution: "uniform", or "clustered": normal clouds around 3 to 8 uniform centres, standard deviations from
+            0.02 to 0.08, points outside drawn anew.
+
+    Raises:
+        InputError: no node, or another distribution.
+    """
+    if nodes < 1:
+        raise InputError(f"nodes is {nodes}; expected at least 1")
+    if distribution == "uniform":
+        return rng.random((nodes, 2))
+    if distribution != "clustered":
+        raise InputError(f"distribution is {distribution!r}; expected uniform or clustered")
+    count = int(rng.integers(3, 9))
+    centre, spread = rng.uniform(0.1, 0.9, (count, 2)), rng.uniform(0.02, 0.08, count)
+    found = np.empty((0, 2))
+    while len(found) < nodes:
+        which = rng.integers(count, size=nodes)
+        drawn = centre[which] + rng.normal(size=(nodes, 2)) * spread[which, None]
+        found = np.concatenate([found, drawn[((drawn >= 0) & (drawn <= 1)).all(1)]])
+    return found[:nodes].copy()
