@@ -97,7 +97,7 @@ class CVRP:
         if customers < 1:
             raise InputError(f"customers is {customers}; expected at least 1")
         if capacity is None:
-            capacity = float(np.floor(np.interp(customers, *zip(*CAPACITIES, strict=True))))
+            capacity = float(np.floor(np.interp(customers, *np.transpose(CAPACITIES))))
         if capacity < 9:
             raise InputError(f"capacity is {capacity:g}; expected at least 9, the largest demand")
         demand = np.concatenate([[0], rng.integers(1, 10, customers)])

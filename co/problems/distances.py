@@ -27,7 +27,8 @@ def _nint(x: F8) -> F8:
 
 
 def _euclidean(a: F8, b: F8) -> F8:
-    return np.sqrt(((a - b) ** 2).sum(-1))
+    exact: F8 = np.sqrt(((a - b) ** 2).sum(-1))
+    return exact
 
 
 def _att(a: F8, b: F8) -> F8:

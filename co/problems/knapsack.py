@@ -60,7 +60,7 @@ class Knapsack:
         if items < 1:
             raise InputError(f"items is {items}; expected at least 1")
         if capacity is None:
-            capacity = items / 4 if items < 50 else float(np.interp(items, *zip(*CAPACITIES, strict=True)))
+            capacity = items / 4 if items < 50 else float(np.interp(items, *np.transpose(CAPACITIES)))
         value, weight = rng.random(items), rng.random(items)
         rest.setdefault("name", f"uniform-{items}")
         return KnapsackInstance(value=value, weight=weight, capacity=capacity, **rest)

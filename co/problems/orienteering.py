@@ -102,7 +102,7 @@ class Orienteering:
             raise InputError(f"prize is {prize!r}; expected constant, uniform or distance")
         value[0] = 0.0
         if limit is None:
-            limit = float(np.interp(nodes, *zip(*LIMITS, strict=True)))
+            limit = float(np.interp(nodes, *np.transpose(LIMITS)))
             limit = max(limit, 2 * float(distance[1:].min()) * (1 + 1e-6))
         rest.setdefault("name", f"{distribution}-{nodes}")
         return OrienteeringInstance(coordinates=coordinates, prize=value, limit=limit, **rest)
