@@ -18,6 +18,7 @@ from optgap.co.core import InputError, Instance
 
 F8 = NDArray[np.float64]
 LARGEST_MATRIX = 20_000  # nodes: 3.2 GB of float64
+LARGEST_NUMBER = 1e15  # of a coordinate or a distance: sums stay exact to 1, squares finite
 EARTH_RADIUS = 6378.388  # km, of the manual
 PI = 3.141592  # of the manual; the published optima rest on its digits
 
@@ -37,12 +38,14 @@ def _att(a: F8, b: F8) -> F8:
     return np.where(rounded < exact, rounded + 1.0, rounded)
 
 
-def _geo(a: F8, b: F8) -> F8:
-    def radians(x: F8) -> F8:
-        degrees = np.trunc(x)  # the manual says nint; the published optima need the truncation of its C code
-        return PI * (degrees + 5.0 * (x - degrees) / 3.0) / 180.0
+def _degrees(x: F8) -> F8:
+    """From degrees.minutes: 30.45 is 30 degrees and 45 minutes."""
+    whole = np.trunc(x)  # the manual says nint; the published optima need the truncation of its C code
+    return whole + 5.0 * (x - whole) / 3.0
 
-    (lat_a, lon_a), (lat_b, lon_b) = np.moveaxis(radians(a), -1, 0), np.moveaxis(radians(b), -1, 0)
+
+def _geo(a: F8, b: F8) -> F8:
+    (lat_a, lon_a), (lat_b, lon_b) = (np.moveaxis(PI * _degrees(x) / 180.0, -1, 0) for x in (a, b))
     q1, q2, q3 = np.cos(lon_a - lon_b), np.cos(lat_a - lat_b), np.cos(lat_a + lat_b)
     arc = np.arccos(np.clip(0.5 * ((1.0 + q1) * q2 - (1.0 - q1) * q3), -1.0, 1.0))
     length = np.floor(EARTH_RADIUS * arc + 1.0)
@@ -81,18 +84,17 @@ class NetworkInstance(Instance):
         if (self.matrix is None) != (self.metric != "explicit"):
             raise InputError(f"{where}: metric {self.metric!r}; expected a matrix with 'explicit', and none otherwise")
         if self.coordinates is not None:
-            object.__setattr__(self, "coordinates", _array(where, "coordinates", self.coordinates))
+            object.__setattr__(self, "coordinates", as_numbers(where, "coordinates", self.coordinates))
             if self.coordinates.ndim != 2 or self.coordinates.shape[1] != 2:
                 raise InputError(f"{where}: coordinates of shape {self.coordinates.shape}; expected (nodes, 2)")
         elif self.matrix is None:
             raise InputError(f"{where}: neither coordinates nor a matrix of distances")
         if self.matrix is not None:
-            matrix = _array(where, "matrix", self.matrix)
+            matrix = as_numbers(where, "matrix", self.matrix)
             if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
                 raise InputError(f"{where}: matrix of shape {matrix.shape}; expected (nodes, nodes)")
             if self.coordinates is not None and len(self.coordinates) != len(matrix):
                 raise InputError(f"{where}: {len(self.coordinates)} coordinates and {len(matrix)} rows of distances")
-            matrix = matrix.copy()
             np.fill_diagonal(matrix, 0.0)
             if (matrix < 0).any():
                 i, j = np.argwhere(matrix < 0)[0]
@@ -134,6 +136,26 @@ class NetworkInstance(Instance):
         table.setflags(write=False)
         return table
 
+    @cached_property
+    def positions(self) -> F8:
+        """(N, 2) planar positions in no particular unit, read-only, for drawing and for networks, computed once.
+
+        The coordinates where there are some ("geo": degrees, x is the longitude shrunk by the cosine of the mean
+        latitude); otherwise the best planar fit to the matrix, symmetrised: classical multidimensional scaling
+        (Torgerson 1952), whose time grows with N^3.
+        """
+        if self.coordinates is None:
+            assert self.matrix is not None
+            positions = _planar_fit((self.matrix + self.matrix.T) / 2)
+        elif self.metric == "geo":
+            latitude, longitude = _degrees(self.coordinates).T
+            shrink = np.cos(np.radians(latitude.mean()))
+            positions = np.stack([longitude * shrink, latitude], axis=1)
+        else:
+            positions = self.coordinates
+        positions.setflags(write=False)
+        return positions
+
     @property
     def is_symmetric(self) -> bool:
         """Whether every distance is the same both ways."""
@@ -145,14 +167,35 @@ class NetworkInstance(Instance):
         return float(self.distance(path[:-1], path[1:]).sum()) if len(path) > 1 else 0.0
 
 
-def _array(where: str, what: str, value: Any) -> F8:
+def _planar_fit(matrix: F8) -> F8:
+    """(N, 2) the two leading coordinates of classical scaling, each with its largest entry positive."""
+    n = len(matrix)
+    squared = matrix**2
+    mean = squared.mean(0)
+    product = -0.5 * (squared - mean - mean[:, None] + squared.mean())
+    values, vectors = np.linalg.eigh(product)  # ascending
+    fit = np.zeros((n, 2))
+    for axis in range(min(2, n)):
+        vector = vectors[:, -1 - axis]
+        sign = np.sign(vector[np.argmax(np.abs(vector))])
+        fit[:, axis] = sign * vector * np.sqrt(max(values[-1 - axis], 0.0))
+    return fit
+
+
+def as_numbers(where: str, what: str, value: Any) -> F8:
+    """A float64 copy of ``value``.
+
+    Raises:
+        InputError: not an array of finite numbers up to 1e15 in size; ``where`` and ``what`` begin the message.
+    """
     try:
-        array = np.ascontiguousarray(value, dtype=np.float64)
+        array = np.array(value, dtype=np.float64, order="C")
     except (TypeError, ValueError):
         raise InputError(f"{where}: {what} is no array of numbers") from None
-    if not np.isfinite(array).all():
-        at = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise InputError(f"{where}: {what}{list(at)} is {array[at]}; expected a finite number")
+    good = np.abs(array) <= LARGEST_NUMBER  # nor is NaN
+    if not good.all():
+        at = tuple(int(i) for i in np.argwhere(~good)[0])
+        raise InputError(f"{where}: {what}{list(at)} is {array[at]}; expected a finite number up to {LARGEST_NUMBER:g}")
     return array
 
 
