@@ -6,6 +6,7 @@ if __name__ == "envs":
     raise ImportError("import optgap.envs, not envs: the folder is part of the package optgap (pip install optgap)")
 
 SCHEDULING = "optgap.envs.scheduling"
+ROUTING = "optgap.envs.routing"
 
 # id -> entry points of the single and of the natively batched environment, imported when the first one is made
 ENTRY_POINTS = {
@@ -14,6 +15,8 @@ ENTRY_POINTS = {
         f"{SCHEDULING}.env:BlockingJobShopEnv",
         f"{SCHEDULING}.vector_env:BlockingJobShopVectorEnv",
     ),
+    "optgap/TSP-v0": (f"{ROUTING}.env:TSPEnv", f"{ROUTING}.vector_env:TSPVectorEnv"),
+    "optgap/ATSP-v0": (f"{ROUTING}.env:ATSPEnv", f"{ROUTING}.vector_env:ATSPVectorEnv"),
 }
 
 

@@ -31,4 +31,6 @@ ENVIRONMENTS = Registry("environment")  # name -> a class that is an Environment
 
 ENVIRONMENTS.register("jssp", "optgap.envs.scheduling.config:JobShopConfig")
 ENVIRONMENTS.register("isbjssp", "optgap.envs.scheduling.config:BlockingJobShopConfig")
+ENVIRONMENTS.register("tsp", "optgap.envs.routing.config:TSPConfig")
+ENVIRONMENTS.register("atsp", "optgap.envs.routing.config:ATSPConfig")
 ENVIRONMENTS.register("gym", "optgap.envs.gym_config:GymConfig")

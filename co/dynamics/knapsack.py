@@ -1,0 +1,77 @@
+"""Dynamics of the 0-1 knapsack as a BQ-MDP: the state is the capacity that is left and the items that are."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from optgap.co.dynamics.options import KERNEL
+from optgap.co.dynamics.routing import F64, I64, SLACK, Loads, Prizes, RouteState
+
+
+@njit(cache=True, **KERNEL)
+def _mask(loads: Loads, state: RouteState, b: int) -> None:
+    load, most = state.load[b], loads.capacity[b] * SLACK
+    count = 0
+    for j in range(state.left.shape[1]):
+        allowed = state.left[b, j] & (load + loads.size[b, j] <= most)
+        state.mask[b, j] = allowed
+        count += allowed
+    state.n_left[b] = count
+
+
+@njit(cache=True, **KERNEL)
+def kp_reset(n_items: I64, loads: Loads, state: RouteState, b: int) -> None:
+    """Empty the knapsack of copy ``b``."""
+    state.count[b] = 0
+    state.load[b] = 0.0
+    state.gain[b] = 0.0
+    state.left[b, :] = False
+    state.left[b, : n_items[b]] = True
+    _mask(loads, state, b)
+
+
+@njit(cache=True, **KERNEL)
+def kp_choose(loads: Loads, prizes: Prizes, state: RouteState, b: int, j: int) -> float:
+    """Put item ``j`` into the knapsack; return the value added."""
+    state.load[b] += loads.size[b, j]
+    state.gain[b] += prizes.prize[b, j]
+    state.left[b, j] = False
+    state.order[b, state.count[b]] = j
+    state.count[b] += 1
+    _mask(loads, state, b)
+    return prizes.prize[b, j]  # type: ignore[no-any-return]
+
+
+@njit(cache=True, **KERNEL)
+def kp_reset_batch(n_items: I64, loads: Loads, state: RouteState, which: NDArray[np.bool_]) -> None:
+    """Start the copies marked in ``which`` (B,) anew."""
+    for b in range(len(which)):
+        if which[b]:
+            kp_reset(n_items, loads, state, b)
+
+
+@njit(cache=True, **KERNEL)
+def kp_step_batch(
+    loads: Loads,
+    prizes: Prizes,
+    state: RouteState,
+    action: I64,
+    skip: NDArray[np.bool_],
+    reward: F64,
+    done: NDArray[np.bool_],
+) -> int:
+    """Take ``action`` (B,) in every copy not marked in ``skip``; fill ``reward`` and ``done``.
+
+    Returns -1, or the first copy whose action is not allowed; then no copy has moved.
+    """
+    for b in range(len(action)):
+        a = action[b]
+        if not skip[b] and (a < 0 or a >= state.mask.shape[1] or state.mask[b, a] == 0):
+            return b
+    for b in range(len(action)):
+        if not skip[b]:
+            reward[b] = kp_choose(loads, prizes, state, b, action[b])
+            done[b] = state.n_left[b] == 0
+    return -1

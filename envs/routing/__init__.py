@@ -1,0 +1,1 @@
+"""Routing and selection environments: TSP, ATSP, CVRP, orienteering, knapsack, as BQ-MDPs."""

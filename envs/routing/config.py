@@ -1,0 +1,154 @@
+"""Arguments of the routing environments, which are their training configurations too: ``env=tsp``, ``env=atsp``, ..."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from numbers import Integral
+from pathlib import Path
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+
+from optgap.co.core import PROBLEMS, InputError
+from optgap.envs.routing.batch import RoutingBatch
+from optgap.envs.routing.tours import ATSPBatch, TSPBatch
+
+SIZE_LIMIT = 100_000  # nodes or items
+DRAWS = 1000  # random instances in a row that may leave nothing to decide
+
+
+def span(what: str, value: Any, least: int) -> tuple[int, int]:
+    """(least, most) of a size given as one number or as a pair."""
+    pair = (value, value) if isinstance(value, Integral) else tuple(value) if isinstance(value, Sequence) else ()
+    whole = len(pair) == 2 and all(isinstance(x, Integral) for x in pair)
+    if not whole or not least <= pair[0] <= pair[1] <= SIZE_LIMIT:
+        raise InputError(f"{what} is {value!r}; expected a number from {least} to {SIZE_LIMIT}, or two: [least, most]")
+    return int(pair[0]), int(pair[1])
+
+
+@dataclass(frozen=True)
+class InstanceSource:
+    """Draws the instance of an episode: one of ``given``, or a random one of a random size."""
+
+    problem: Any
+    size: str  # the argument of ``generate`` that is drawn from ``sizes``
+    sizes: tuple[int, int]
+    rest: dict[str, Any]  # other arguments of ``generate``
+    playable: Callable[[Any], bool]
+    given: list[Any] | None
+
+    def __call__(self, rng: np.random.Generator) -> Any:
+        if self.given is not None:
+            return self.given[int(rng.integers(len(self.given))) if len(self.given) > 1 else 0]
+        least, most = self.sizes
+        for _ in range(DRAWS):
+            size = int(rng.integers(least, most + 1)) if least < most else least
+            instance = self.problem.generate(rng, **{self.size: size}, **self.rest)
+            if self.playable(instance):
+                return instance
+        raise InputError(f"{DRAWS} random instances of {self.problem.name} in a row leave nothing to decide: {self.rest}")
+
+
+@dataclass
+class RoutingConfig:
+    """What the configurations of all routing and selection problems share; documented with the environments."""
+
+    instances: Any = None
+    padding: Any = None
+
+    problem: ClassVar[str]
+    id: ClassVar[str]
+    size_name: ClassVar[str] = "nodes"
+    least: ClassVar[int] = 2  # of what size_name counts
+    extra: ClassVar[int] = 0  # nodes besides those that size_name counts
+    loader: ClassVar[str]  # function of routing_instances that reads a name or a path
+    batch_class: ClassVar[type[RoutingBatch]]
+
+    def __post_init__(self) -> None:
+        span(self.size_name, getattr(self, self.size_name), self.least)
+        if self.instances is not None:
+            single = isinstance(self.instances, str | Path) or not isinstance(self.instances, Iterable)
+            given = [self.instances] if single else list(self.instances)
+            self.instances = [str(i) if isinstance(i, Path) else i for i in given]
+            if not self.instances:
+                raise InputError("instances is empty; expected at least one instance, name or path")
+        if self.padding is not None:
+            if not isinstance(self.padding, Integral) or not 1 <= self.padding <= SIZE_LIMIT:
+                raise InputError(f"padding is {self.padding!r}; expected a number of nodes or items up to {SIZE_LIMIT}")
+            self.padding = int(self.padding)
+
+    def loaded(self) -> list[Any] | None:
+        """The given instances, names and paths read."""
+        if self.instances is None:
+            return None
+        found = [self._read(i) if isinstance(i, str) else i for i in self.instances]
+        for instance in found:
+            self.batch_class.require(instance)
+        return found
+
+    def _read(self, name: str) -> Any:
+        return getattr(import_module("optgap.co.problems.routing_instances"), self.loader)(name)
+
+    def generator_arguments(self) -> dict[str, Any]:
+        """What ``Problem.generate`` takes besides the size."""
+        names = [f.name for f in dataclasses.fields(self)]
+        return {n: getattr(self, n) for n in names if n not in ("instances", "padding", self.size_name)}
+
+    def source(self) -> InstanceSource:
+        """What draws the instance of an episode."""
+        sizes = span(self.size_name, getattr(self, self.size_name), self.least)
+        rest, playable = self.generator_arguments(), self.batch_class.playable
+        return InstanceSource(PROBLEMS.load(self.problem), self.size_name, sizes, rest, playable, self.loaded())
+
+    def size(self) -> int:
+        """Most nodes (items) of an episode, a depot included: the shape of the observation."""
+        if self.padding is not None:
+            return int(self.padding)
+        given = self.loaded()
+        if given is not None:
+            return max(self.batch_class.size_of(instance) for instance in given)
+        return span(self.size_name, getattr(self, self.size_name), self.least)[1] + self.extra
+
+    def batch(self, copies: int) -> RoutingBatch:
+        """``copies`` episodes over one kernel: what the environments face, and what fast rollouts use directly."""
+        return self.batch_class(copies, self.size(), self.source())
+
+    def make(self, **overrides: Any) -> gym.Env[Any, Any]:
+        """The single environment."""
+        return gym.make(self.id, **self._arguments(overrides))
+
+    def make_vec(self, num_envs: int, **overrides: Any) -> gym.vector.VectorEnv[Any, Any, Any]:
+        """The natively batched environment."""
+        return gym.make_vec(self.id, num_envs, vectorization_mode="vector_entry_point", **self._arguments(overrides))
+
+    def _arguments(self, overrides: dict[str, Any]) -> dict[str, Any]:
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)} | overrides
+
+
+@dataclass
+class TSPConfig(RoutingConfig):
+    """``env=tsp``; the arguments of ``optgap/TSP-v0``."""
+
+    nodes: Any = 100
+    distribution: str = "uniform"
+
+    problem: ClassVar[str] = "tsp"
+    id: ClassVar[str] = "optgap/TSP-v0"
+    loader: ClassVar[str] = "load_tsp"
+    batch_class: ClassVar[type[RoutingBatch]] = TSPBatch
+
+
+@dataclass
+class ATSPConfig(RoutingConfig):
+    """``env=atsp``; the arguments of ``optgap/ATSP-v0``."""
+
+    nodes: Any = 100
+
+    problem: ClassVar[str] = "atsp"
+    id: ClassVar[str] = "optgap/ATSP-v0"
+    loader: ClassVar[str] = "load_atsp"
+    batch_class: ClassVar[type[RoutingBatch]] = ATSPBatch

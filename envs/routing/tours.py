@@ -1,0 +1,97 @@
+"""Batches of travelling-salesman episodes, symmetric and asymmetric."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from optgap.co.dynamics.routing import empty_network, put_network, tsp_reset_batch, tsp_step_batch
+from optgap.co.problems.tsp import ATSPInstance, TSPInstance
+from optgap.envs.batched import Observation
+from optgap.envs.routing.batch import RoutingBatch, planar_points, scale_nodes
+
+
+class TSPBatch(RoutingBatch):
+    """Episodes of ``optgap/TSP-v0``."""
+
+    problem, kind = "tsp", TSPInstance
+    constants = ("nodes", "destination")
+
+    def __init__(self, copies: int, nodes: int, draw: Callable[[np.random.Generator], Any]) -> None:
+        super().__init__(copies, nodes, draw)
+        self.network = empty_network(copies, nodes)
+        self.destination = np.zeros(copies, np.int64)
+        self.graph: NDArray[np.float32] = self._empty_graph(copies)
+
+    def _empty_graph(self, copies: int) -> NDArray[np.float32]:
+        return np.zeros((copies, self.nodes, 2), np.float32)
+
+    @staticmethod
+    def size_of(instance: Any) -> int:
+        return int(instance.n_nodes)
+
+    @staticmethod
+    def playable(instance: Any) -> bool:
+        return bool(instance.n_nodes >= 2)
+
+    def _write(self, b: int, instance: Any) -> None:
+        self.network = put_network(self.network, b, instance)
+        scale_nodes(planar_points(instance), self.graph[b])
+
+    def _restart(self, which: NDArray[np.bool_]) -> None:
+        tsp_reset_batch(self.network, self.state, which)
+
+    def _step(self, action: NDArray[np.int64], skip: NDArray[np.bool_]) -> int:
+        return int(tsp_step_batch(self.network, self.state, action, skip, self.reward, self.done))
+
+    def observation(self) -> Observation:
+        return {
+            "nodes": self.graph,
+            "origin": self.state.origin,
+            "destination": self.destination,
+            "action_mask": self.state.mask,
+        }
+
+    def info(self) -> Observation:
+        return {"length": self.state.length}
+
+    def observation_space(self) -> spaces.Dict:
+        """Space of one copy's observation."""
+        return spaces.Dict(
+            {
+                "nodes": spaces.Box(0, 1, (self.nodes, 2), np.float32),
+                "origin": spaces.Box(0, self.nodes - 1, (), np.int64),
+                "destination": spaces.Box(0, self.nodes - 1, (), np.int64),
+                "action_mask": spaces.Box(0, 1, (self.nodes,), np.int8),
+            }
+        )
+
+
+class ATSPBatch(TSPBatch):
+    """Episodes of ``optgap/ATSP-v0``: the matrix of distances in the place of positions."""
+
+    problem, kind = "atsp", ATSPInstance
+    constants = ("distances", "destination")
+
+    def _empty_graph(self, copies: int) -> NDArray[np.float32]:
+        return np.zeros((copies, self.nodes, self.nodes), np.float32)
+
+    def _write(self, b: int, instance: Any) -> None:
+        self.network = put_network(self.network, b, instance)
+        n = instance.n_nodes
+        self.graph[b] = 0.0
+        np.divide(instance.matrix, instance.matrix.max() or 1.0, out=self.graph[b, :n, :n], casting="same_kind")
+
+    def observation(self) -> Observation:
+        seen = super().observation()
+        return {"distances": seen.pop("nodes"), **seen}
+
+    def observation_space(self) -> spaces.Dict:
+        """Space of one copy's observation."""
+        found = dict(super().observation_space().spaces)
+        del found["nodes"]
+        return spaces.Dict({"distances": spaces.Box(0, 1, (self.nodes, self.nodes), np.float32), **found})

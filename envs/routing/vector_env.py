@@ -1,0 +1,18 @@
+"""The natively batched routing and selection environments: one numba call a step for all copies."""
+
+from __future__ import annotations
+
+from optgap.envs.batched import BatchedVectorEnv
+from optgap.envs.routing.config import ATSPConfig, TSPConfig
+
+
+class TSPVectorEnv(BatchedVectorEnv):
+    """Copies of :class:`optgap.envs.routing.env.TSPEnv`; see :class:`optgap.envs.batched.BatchedVectorEnv`."""
+
+    options_class = TSPConfig
+
+
+class ATSPVectorEnv(BatchedVectorEnv):
+    """Copies of :class:`optgap.envs.routing.env.ATSPEnv`; see :class:`optgap.envs.batched.BatchedVectorEnv`."""
+
+    options_class = ATSPConfig
