@@ -13,10 +13,16 @@ from optgap.co.core import Incumbent, Result, Status
 
 
 class Progress:
-    """The history of a minimization with integer costs: best solution, best proved bound, and when each was reached."""
+    """The history of a minimization: best solution, best proved bound, and when each was reached.
 
-    def __init__(self) -> None:
+    Args:
+        integral: every feasible cost is an integer, so a bound rounds up to the next one.
+        maximize: the problem's own sense; its solver minimizes the negated cost, and the result has the sign restored.
+    """
+
+    def __init__(self, *, integral: bool = True, maximize: bool = False) -> None:
         self._begin = time.perf_counter()
+        self.integral, self._sign = integral, -1.0 if maximize else 1.0
         self._solution: Any = None
         self._incumbents: list[Incumbent] = []
         self.cost = math.inf
@@ -26,22 +32,26 @@ class Progress:
         """Wall-clock seconds since the start."""
         return time.perf_counter() - self._begin
 
-    def found(self, solution: Any, cost: int) -> None:
+    def found(self, solution: Any, cost: float) -> None:
         """A feasible solution; kept if it is the best so far."""
         if cost < self.cost:
             self._solution, self.cost = solution, cost
             self._record()
 
     def proved(self, bound: float) -> None:
-        """A lower bound, in floating point; the integer above it is as true and is what is kept."""
-        if abs(bound) < 1e15 and (rounded := math.ceil(bound - 1e-6)) > self.bound:  # solvers say 1e20 for none
+        """A lower bound, in floating point; with integral costs the integer above it is as true and is what is kept."""
+        if not abs(bound) < 1e15:  # solvers say 1e20 for none
+            return
+        if (rounded := math.ceil(bound - 1e-6) if self.integral else bound) > self.bound:
             self.bound = rounded
             if self._solution is not None:
                 self._record()
 
     def _record(self) -> None:
-        bound = None if self.bound == -math.inf else float(self.bound)
-        self._incumbents.append(Incumbent(self.seconds(), float(self.cost), bound))
+        self._incumbents.append(Incumbent(self.seconds(), self._sign * self.cost, self._own_bound()))
+
+    def _own_bound(self) -> float | None:
+        return None if self.bound == -math.inf else self._sign * self.bound
 
     def result(self) -> Result:
         """Optimal only where the bound meets the cost."""
@@ -49,7 +59,7 @@ class Progress:
             status = Status.NO_SOLUTION
         else:
             status = Status.OPTIMAL if self.bound >= self.cost else Status.FEASIBLE
-        bound = None if self.bound == -math.inf else float(self.bound)
+        bound = self._own_bound()
         return Result(solution=self._solution, status=status, bound=bound, incumbents=tuple(self._incumbents))
 
 

@@ -12,6 +12,7 @@ BASE_SETTINGS = {
     "misc/catchctrlc": False,  # Python sees Ctrl-C; run_interruptibly passes it on
     "timing/clocktype": 2,  # wall clock
 }
+TOLERANCE = 1e-6  # SCIP's own, of feasibility and integrality
 
 
 def run_scip(
@@ -25,7 +26,7 @@ def run_scip(
     """Optimize ``model`` for what is left of the budget, keep ``progress`` up to date, and free the model.
 
     Args:
-        model: a pyscipopt.Model of a minimization with an integral objective.
+        model: a pyscipopt.Model of a minimization.
         incumbent: called with each new best SCIP solution; gives what it reads to ``progress``.
         suggest: called at LP-solved nodes with the heuristic plugin; may offer SCIP a solution of its own.
 
@@ -39,7 +40,11 @@ def run_scip(
     def read_bound() -> None:
         # Between two trees (a restart, the release of the model) SCIP says that the bound equals the incumbent's cost:
         # a bound that closes the gap counts only together with the status that claims it.
-        if (bound := model.getDualbound()) < model.getPrimalbound() - 0.5 or model.getStatus() == "optimal":
+        bound, cost = model.getDualbound(), progress.cost
+        if model.getStatus() == "optimal":
+            # SCIP's cost of its solution is a sum over values that are integral up to a tolerance
+            progress.proved(cost if abs(bound - cost) <= TOLERANCE * max(1.0, abs(cost)) else bound)
+        elif bound < model.getPrimalbound() - (0.5 if progress.integral else TOLERANCE * max(1.0, abs(cost))):
             progress.proved(bound)
 
     class Watch(Eventhdlr):
@@ -73,7 +78,7 @@ def run_scip(
     if suggest is not None:
         timing = SCIP_HEURTIMING.AFTERLPNODE
         model.includeHeur(
-            Suggest(), "schedule", "rounds LP solutions", "Z", priority=1_000_000, timingmask=timing, freq=1
+            Suggest(), "suggest", "rounds LP solutions", "Z", priority=1_000_000, timingmask=timing, freq=1
         )
     left = budget.seconds - progress.seconds()
     try:
