@@ -8,124 +8,36 @@ A tour is an array with the position of each node; every move is a sequence of r
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from optgap.co.dynamics.options import KERNEL
-from optgap.co.heuristics.random_stream import U64, below
+from optgap.co.heuristics.random_stream import below
+from optgap.co.heuristics.tour_search import (
+    LOGGED,
+    TOLERANCE,
+    WAITING,
+    Search,
+    between,
+    clear_queue,
+    following,
+    load_tour,
+    log_is_full,
+    pop,
+    push,
+    record,
+    search_of,
+    start_stream,
+)
 from optgap.co.heuristics.tour_space import Plane, distance, length_of, nearest
 
 F8 = NDArray[np.float64]
-I4 = NDArray[np.int32]
-I8 = NDArray[np.int64]
 
 NEIGHBOURS = 8
 SEGMENT = 30  # longest segment of a double bridge
-LOG = 4096  # reversals that an iteration may make
-TOLERANCE = 1e-9  # of the mean distance to a neighbour: a smaller gain may be an error of rounding
-# fields of Search.counts
-HEAD, WAITING, LOGGED = 0, 1, 2
-
-
-class Search(NamedTuple):
-    """A tour under improvement, with its work space."""
-
-    tour: I4  # (N,) nodes in order
-    position: I4  # (N,) of each node in the tour
-    near: I4  # (N, K) neighbours, nearest first
-    gap: F8  # (N, K) their distances
-    queue: I4  # (N,) ring of nodes to search from
-    queued: I4  # (N,) 1 for a node in the queue
-    log: I4  # (LOG, 2) reversals since the last accepted tour: first and last position
-    counts: I8  # (3,) head of the queue, nodes in it, reversals in the log
-    random: U64  # (1,) state of the generator
-
-
-def search_of(near: I4, gap: F8) -> Search:
-    """Work space for tours over these neighbours; see :func:`load_tour`."""
-    n = len(near)
-    node = np.arange(n, dtype=np.int32)
-    return Search(
-        tour=node,
-        position=node.copy(),
-        near=near,
-        gap=gap,
-        queue=node.copy(),
-        queued=np.zeros(n, np.int32),
-        log=np.empty((LOG, 2), np.int32),
-        counts=np.zeros(3, np.int64),
-        random=np.ones(1, np.uint64),
-    )
-
-
-_search_of = njit(cache=True)(search_of)
-
-
-@njit(cache=True, **KERNEL)
-def start_stream(random: U64, seed: int, index: int) -> None:
-    """Start the random stream of number ``index`` of a seed."""
-    random[0] = np.uint64(seed) * np.uint64(0xD1342543DE82EF95) + np.uint64(index) * np.uint64(0x2545F4914F6CDD1D)
-
-
-@njit(cache=True, **KERNEL)
-def push(s: Search, node: int) -> None:
-    """Queue a node unless it is queued."""
-    if s.queued[node] == 0:
-        n = len(s.queue)
-        at = s.counts[HEAD] + s.counts[WAITING]
-        if at >= n:
-            at -= n
-        s.queue[at] = node
-        s.queued[node] = 1
-        s.counts[WAITING] += 1
-
-
-@njit(cache=True, **KERNEL)
-def pop(s: Search) -> int:
-    """The node that has waited longest."""
-    node = s.queue[s.counts[HEAD]]
-    s.counts[HEAD] += 1
-    if s.counts[HEAD] == len(s.queue):
-        s.counts[HEAD] = 0
-    s.counts[WAITING] -= 1
-    s.queued[node] = 0
-    return node  # type: ignore[no-any-return]
-
-
-@njit(cache=True, **KERNEL)
-def load_tour(s: Search, tour: Any) -> None:
-    """Take over a tour and queue all its nodes."""
-    s.counts[:] = 0
-    for i in range(len(tour)):
-        s.tour[i] = tour[i]
-        s.position[tour[i]] = i
-        s.queued[i] = 0
-    for i in range(len(tour)):
-        push(s, s.tour[i])
-
-
-@njit(cache=True, **KERNEL)
-def _next(s: Search, node: int, forward: bool) -> int:
-    n = len(s.tour)
-    at = s.position[node]
-    if forward:
-        at += 1
-        return s.tour[0 if at == n else at]  # type: ignore[no-any-return]
-    return s.tour[n - 1 if at == 0 else at - 1]  # type: ignore[no-any-return]
-
-
-@njit(cache=True, **KERNEL)
-def _between(s: Search, a: int, b: int, c: int, forward: bool) -> bool:
-    """Whether ``b`` lies on the way from ``a`` to ``c``, ends included."""
-    if not forward:
-        a, c = c, a
-    i, j, k = s.position[a], s.position[b], s.position[c]
-    if i <= k:
-        return i <= j and j <= k  # type: ignore[no-any-return]
-    return i <= j or j <= k  # type: ignore[no-any-return]
 
 
 @njit(cache=True, **KERNEL)
@@ -156,27 +68,22 @@ def _reverse(s: Search, i: int, j: int) -> None:
 
 @njit(cache=True, **KERNEL)
 def _log_reverse(s: Search, i: int, j: int) -> None:
-    at = s.counts[LOGGED]
-    if at < len(s.log):
-        s.log[at, 0], s.log[at, 1] = i, j
-        s.counts[LOGGED] = at + 1
+    record(s, i, j, 0)
     _reverse(s, i, j)
 
 
 @njit(cache=True, **KERNEL)
-def _undo(s: Search, mark: int) -> None:
-    """Undo the logged reversals down to ``mark`` of them."""
-    at = s.counts[LOGGED]
-    while at > mark:
-        at -= 1
+def _undo(s: Search) -> None:
+    """Undo the logged reversals, the last first."""
+    for at in range(s.counts[LOGGED] - 1, -1, -1):
         _reverse(s, s.log[at, 0], s.log[at, 1])
-    s.counts[LOGGED] = mark
+    s.counts[LOGGED] = 0
 
 
 @njit(cache=True, **KERNEL)
 def _flip(s: Search, a: int, b: int, c: int, d: int) -> None:
     """The 2-opt move that takes edges a-b and c-d out and puts b-c and d-a in, whichever way the tour runs."""
-    if _next(s, a, True) == b:
+    if following(s, a, True) == b:
         _log_reverse(s, s.position[b], s.position[d])
     else:
         _log_reverse(s, s.position[d], s.position[b])
@@ -209,7 +116,7 @@ def _best_move(space: Any, s: Search, t1: int, t2: int, forward: bool, tolerance
     best, kind, b3, b4, b5, b6 = tolerance, 0, t1, t1, t1, t1
     K = s.near.shape[1]
     d12 = distance(space, t1, t2)
-    after = _next(s, t2, forward)
+    after = following(s, t2, forward)
     for i in range(K):
         g1 = d12 - s.gap[t2, i]
         if g1 <= tolerance:
@@ -218,7 +125,7 @@ def _best_move(space: Any, s: Search, t1: int, t2: int, forward: bool, tolerance
         if t3 in (t1, after):
             continue
         # t4 before t3: the 2-opt move closes the tour; from its path t4 .. t2 t3 .. t1 a second one may gain more
-        t4 = _next(s, t3, not forward)
+        t4 = following(s, t3, not forward)
         g2 = g1 + distance(space, t3, t4)
         gain = g2 - distance(space, t4, t1)
         if gain > best:
@@ -230,28 +137,28 @@ def _best_move(space: Any, s: Search, t1: int, t2: int, forward: bool, tolerance
             t5 = s.near[t4, j]
             if t5 in (t3, t1):
                 continue
-            t6 = _next(s, t5, forward == _between(s, t2, t5, t4, forward))
+            t6 = following(s, t5, forward == between(s, t2, t5, t4, forward))
             if t6 == t4:
                 continue
             gain = g3 + distance(space, t5, t6) - distance(space, t6, t1)
             if gain > best:
                 best, kind, b3, b4, b5, b6 = gain, 2, t3, t4, t5, t6
         # t4 after t3: t2 .. t3 becomes a cycle, which t5-t6, one of its edges, opens again
-        t4 = _next(s, t3, forward)
+        t4 = following(s, t3, forward)
         g2 = g1 + distance(space, t3, t4)
         for j in range(K):
             g3 = g2 - s.gap[t4, j]
             if g3 <= tolerance:
                 break
             t5 = s.near[t4, j]
-            if t5 == t3 or not _between(s, t2, t5, t3, forward):
+            if t5 == t3 or not between(s, t2, t5, t3, forward):
                 continue
-            t6 = _next(s, t5, forward)
+            t6 = following(s, t5, forward)
             gain = g3 + distance(space, t5, t6) - distance(space, t6, t1)
             if gain > best:
                 best, kind, b3, b4, b5, b6 = gain, 3, t3, t4, t5, t6
             if t5 != t2:
-                t6 = _next(s, t5, not forward)
+                t6 = following(s, t5, not forward)
                 if t6 != t2:
                     gain = g3 + distance(space, t5, t6) - distance(space, t6, t1)
                     if gain > best:
@@ -263,7 +170,7 @@ def _best_move(space: Any, s: Search, t1: int, t2: int, forward: bool, tolerance
 def _improve_node(space: Any, s: Search, t1: int, tolerance: float) -> float:
     """Apply the best move from one of the two edges at ``t1`` and queue its ends; returns the gain, 0 if none."""
     for forward in (True, False):
-        t2 = _next(s, t1, forward)
+        t2 = following(s, t1, forward)
         gain, kind, t3, t4, t5, t6 = _best_move(space, s, t1, t2, forward, tolerance)
         if kind > 0:
             _apply(s, kind, t1, t2, t3, t4, t5, t6)
@@ -283,15 +190,13 @@ def descend(space: Any, s: Search, tolerance: float, bounded: bool) -> float:
     """Search from the queued nodes until none is left, or (``bounded``) until the log is nearly full; the gain."""
     total = 0.0
     while s.counts[WAITING] > 0:
-        if bounded and s.counts[LOGGED] + 8 > len(s.log):
-            while s.counts[WAITING] > 0:
-                pop(s)
-            break
-        t1 = pop(s)
-        gain = _improve_node(space, s, t1, tolerance)
+        t1, gain = pop(s), 1.0
         while gain > 0.0:
+            if bounded and log_is_full(s):
+                clear_queue(s)
+                return total
+            gain = _improve_node(space, s, t1, tolerance)
             total += gain
-            gain = _improve_node(space, s, t1, tolerance) if not bounded or s.counts[LOGGED] + 8 <= len(s.log) else 0.0
     return total
 
 
@@ -339,7 +244,7 @@ def iterate(space: Any, s: Search, iterations: int, tolerance: float) -> float:
         gain = _double_bridge(space, s, longest)
         gain += descend(space, s, tolerance, True)
         if gain < 0.0:
-            _undo(s, 0)
+            _undo(s)
         else:
             total += gain
     return total
@@ -366,7 +271,7 @@ def improve_tours(coordinates: F8, tours: Any, iterations: int, seed: int) -> An
         return out, lengths
     k = min(NEIGHBOURS, n - 1)
     near, gap = np.empty((n, k), np.int32), np.empty((n, k))
-    s = _search_of(near, gap)
+    s = search_of(near, gap)
     table = np.empty((n, n))
     for b in range(B):
         plane = Plane(coordinates[b, :, 0].copy(), coordinates[b, :, 1].copy(), 0)
