@@ -3,6 +3,9 @@
     python scripts/solve.py instance=ft06 solver=scip seconds=10 out=schedule.json plot=schedule.png
     python scripts/solve.py instance=my/shop.txt solver=runs/jssp/gnn-ppo/20260101-120000@128
     python scripts/solve.py problem=blocking-job-shop instance=blocking-6x6-p10-s0 solver=cp-sat
+    python scripts/solve.py instance=my/berlin52.tsp solver=scip out=berlin52.tour plot=berlin52.png
+
+Files that end in .tsp, .atsp, .vrp, .oplib or .kp tell their problem.
 
 Ctrl-C gives the best solution found so far.
 """
@@ -21,7 +24,7 @@ import cli
 from drawing import require_writable, save_drawing, solution_text
 from naming import find_solver
 from optgap.co.benchmark.cells import warm_solver
-from optgap.co.benchmark.collections import COLLECTIONS, load_instances
+from optgap.co.benchmark.collections import COLLECTIONS, Collection, load_instances, problem_of
 from optgap.co.benchmark.provenance import provenance
 from optgap.co.core import PROBLEMS, Budget, InputError, Instance, Result, Sense, optimality_gap, solve
 from tables import duration, percent
@@ -33,11 +36,11 @@ class SolveConfig:
 
     instance: str = MISSING  # a name or a file
     solver: str = MISSING  # a registered solver, shipped weights or a run folder; <weights>@<samples>
-    problem: str = "job-shop"
+    problem: str | None = None  # None: what the instance's suffix tells, otherwise the job shop
     seconds: float = 60.0
     threads: int = 1
     seed: int = 0
-    out: str | None = None  # .json
+    out: str | None = None  # .json; .tour for a tour, .sol for routes
     plot: str | None = None  # .png, .pdf, .svg
     plugins: Any = field(default_factory=list)  # packages to import first
 
@@ -45,20 +48,22 @@ class SolveConfig:
 def main(argv: list[str]) -> int:
     config = cli.parse(SolveConfig, argv, about=__doc__)
     cli.limit_threads(config.threads)
-    problem = PROBLEMS.load(config.problem)
+    name = config.problem or problem_of(config.instance)
+    problem = PROBLEMS.load(name)
+    collection: Collection = COLLECTIONS.load(name)
     budget = Budget(config.seconds, config.threads, config.seed)
-    instances = load_instances(config.problem, [config.instance])
+    instances = load_instances(name, [config.instance])
     if len(instances) > 1:
         raise InputError(
             f"instance={config.instance}: {len(instances)} instances; expected one (evaluate.py takes many)"
         )
     instance = instances[0]
     if config.out is not None:
-        require_writable(config.out, (".json",))
+        require_writable(config.out, collection.solution_suffixes)
     if config.plot is not None:
         require_writable(config.plot, (".png", ".pdf", ".svg"))
     with cli.interruptible() as check:
-        solver = warm_solver(config.problem, config.solver, find_solver)
+        solver = warm_solver(name, config.solver, find_solver)
         check()
     print(
         f"solving  {instance.name} with {config.solver}, at most {config.seconds:g} s (Ctrl-C ends it earlier)",
@@ -68,7 +73,7 @@ def main(argv: list[str]) -> int:
 
     console = Console()
     if result.solution is not None:
-        text = solution_text(config.problem, instance, result.solution, min(100, console.width - 6))
+        text = solution_text(name, instance, result.solution, min(100, console.width - 6))
         console.print(Text(text or str(result.solution)))
     for line in report(instance, result, problem.sense, config):
         console.print(Text(line))
@@ -77,11 +82,10 @@ def main(argv: list[str]) -> int:
     facts = {"solver": config.solver, "status": str(result.status), "bound": result.bound}
     facts |= {"seconds": round(result.wall_seconds, 3), "threads": config.threads, "seed": config.seed}
     if config.out is not None:
-        collection = COLLECTIONS.load(config.problem)
         collection.write(config.out, instance, result.solution, facts | {"provenance": provenance()})
         console.print(Text(f"written  {config.out}"))
     if config.plot is not None:
-        save_drawing(config.problem, instance, result.solution, Path(config.plot))
+        save_drawing(name, instance, result.solution, Path(config.plot))
         console.print(Text(f"drawn    {config.plot}"))
     return 0
 

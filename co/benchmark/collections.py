@@ -5,16 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from optgap.co.core import InputError, Instance, Registry
 from optgap.co.formats.job_shop import read_job_shops, write_schedule
+from optgap.co.formats.solutions import write_solution
+from optgap.co.problems import routing_instances as routing
 from optgap.co.problems.blocking_job_shop import BlockingJobShopInstance
 from optgap.co.problems.job_shop import JobShopInstance
 from optgap.co.problems.job_shop_instances import load_job_shop
 
-RANGE = re.compile(r"([A-Za-z]+)(\d+)-([A-Za-z]+)(\d+)")
+RANGE = re.compile(r"((?:.+-)??[A-Za-z]+)(\d+)-([A-Za-z]+)(\d+)")  # ta01-ta80, uniform-100-s0-s999
+ARRAYS = ".npz"  # a file of many instances
 
 
 @dataclass(frozen=True)
@@ -24,9 +28,11 @@ class Collection:
     Args:
         kind: the type of its instances, exactly (the blocking job shop's type derives from the job shop's).
         load: an instance from a name or a file; :class:`InputError` lists the right names.
-        load_folder: every instance of a folder.
+        load_folder: every instance of a folder or of a file of arrays.
         write: ``write(path, instance, solution, facts)`` checks a solution and writes it, whole or not at all.
-        showcase: names of a few well-known instances.
+        showcase: names of a few well-known instances, a small one first.
+        suffix: of instance files of this problem alone; none where other problems share it.
+        solution_suffixes: of the files that ``write`` writes.
     """
 
     kind: type[Instance]
@@ -34,6 +40,8 @@ class Collection:
     load_folder: Callable[[str | Path], Sequence[Instance]]
     write: Callable[[str | Path, Any, Any, dict[str, Any]], None]
     showcase: tuple[str, ...]
+    suffix: str | None = None
+    solution_suffixes: tuple[str, ...] = (".json",)
 
 
 COLLECTIONS = Registry("instance collection of problem")  # problem name -> Collection
@@ -53,12 +61,40 @@ COLLECTIONS.register(
     ),
 )
 
+for _problem, _load, _more, _showcase in (
+    ("tsp", routing.load_tsp, (".tour",), ("burma14", "ulysses16", "uniform-50-s0", "uniform-100-s0")),
+    ("atsp", routing.load_atsp, (".tour",), ("br17", "uniform-20-s0", "uniform-50-s0", "uniform-100-s0")),
+    ("cvrp", routing.load_cvrp, (".sol",), ("uniform-10-s0", "uniform-20-s0", "uniform-50-s0", "uniform-100-s0")),
+    ("op", routing.load_op, (), ("uniform-10-s0", "uniform-20-s0", "uniform-50-s0", "uniform-100-s0")),
+    ("kp", routing.load_kp, (), ("p01", "p07", "uniform-50-s0", "uniform-200-s0")),
+):
+    _kind = routing.KINDS[_problem]
+    COLLECTIONS.register(
+        _problem,
+        Collection(
+            _kind.type,
+            _load,
+            partial(routing.load_folder, _problem),
+            partial(write_solution, _problem),
+            _showcase,
+            _kind.suffix,
+            (".json", *_more),
+        ),
+    )
+
+
+def problem_of(instance: str) -> str:
+    """The problem that an instance file's suffix tells (``.tsp``, ``.vrp``, ...); the job shop for any other name."""
+    suffix = Path(instance).suffix
+    return next((name for name in COLLECTIONS if suffix and COLLECTIONS.load(name).suffix == suffix), "job-shop")
+
 
 def load_instances(problem: str, names: Sequence[str]) -> list[Instance]:
     """Instances of ``problem``, in order, each one once.
 
     Args:
-        names: instance names, ranges of names (``ta01-ta80``), files and folders.
+        names: instance names, ranges of names (``ta01-ta80``, ``uniform-100-s0-s999``), files, folders, and ``.npz``
+            files of many instances.
 
     Raises:
         InputError: an unknown name, a malformed file, an instance of another problem, two instances of one name.
@@ -66,7 +102,8 @@ def load_instances(problem: str, names: Sequence[str]) -> list[Instance]:
     collection: Collection = COLLECTIONS.load(problem)
     found: dict[str, Instance] = {}
     for name in (single for item in names for single in _expand(item)):
-        group = collection.load_folder(name) if Path(name).is_dir() else [collection.load(name)]
+        several = Path(name).is_dir() or Path(name).suffix == ARRAYS
+        group = collection.load_folder(name) if several else [collection.load(name)]
         for instance in group:
             if type(instance) is not collection.kind:
                 raise InputError(
@@ -76,14 +113,15 @@ def load_instances(problem: str, names: Sequence[str]) -> list[Instance]:
                 raise InputError(f"{name}: a second instance named {instance.name}; expected different names")
             found[instance.name] = instance
     if not found:
-        raise InputError("no instance is named; expected for instance instances=ft06,ft10")
+        some = ",".join(collection.showcase[:2])
+        raise InputError(f"no instance is named; expected for instance instances={some}")
     return list(found.values())
 
 
 def _expand(name: str) -> list[str]:
-    """``ta01-ta80`` as its 80 names; any other name as it is."""
+    """``ta01-ta80`` as its 80 names, ``uniform-100-s0-s999`` as its 1000; any other name as it is."""
     match = RANGE.fullmatch(name)
-    if match is None or match[1] != match[3]:
+    if match is None or match[1].rpartition("-")[2] != match[3]:
         return [name]
     first, last = int(match[2]), int(match[4])
     if last < first or last - first >= 10_000:

@@ -15,7 +15,7 @@ import pytest
 import cli
 import naming
 from optgap.agents.common.contracts import AGENTS
-from optgap.co.benchmark.collections import load_instances
+from optgap.co.benchmark.collections import load_instances, problem_of
 from optgap.envs.registry import ENVIRONMENTS
 
 DOCUMENTS = [*(Path(__file__).parents[2] / "docs" / "guides").glob("*.md"), Path("docs/benchmark-protocol.md")]
@@ -58,7 +58,7 @@ def test_a_command_is_understood_and_its_names_exist(line):
     }
     arguments = [argument for argument in arguments if argument != "--help"]
     config = cli.parse(schema, arguments, groups={group: find[group] for group in groups})
-    problem = getattr(config, "problem", "job-shop")
+    problem = getattr(config, "problem", None) or problem_of(getattr(config, "instance", None) or "")
     for key in ("instance", "instances"):
         if getattr(config, key, None):
             load_instances(problem, cli.as_list(getattr(config, key)))
