@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optgap.co.core import InfeasibleError, InputError, Sense
-from optgap.co.problems.distances import NetworkInstance, random_coordinates
+from optgap.co.problems.distances import NetworkInstance, as_numbers, random_coordinates
 
 # capacity at customers, of the literature (Nazari et al. 2018, Kool et al. 2019, Luo et al. 2023); between them interpolated
 CAPACITIES = ((10, 20), (20, 30), (50, 40), (100, 50), (200, 80), (500, 100), (1000, 250))
@@ -29,7 +29,7 @@ class CVRPInstance(NetworkInstance):
     def __post_init__(self) -> None:
         where = f"instance {self.name}"
         super().__post_init__()
-        object.__setattr__(self, "demand", np.ascontiguousarray(self.demand, dtype=np.float64))
+        object.__setattr__(self, "demand", as_numbers(where, "demand", self.demand))
         object.__setattr__(self, "capacity", float(self.capacity))
         self.demand.setflags(write=False)
         if self.demand.shape != (self.n_nodes,) or self.n_nodes < 2:
@@ -117,7 +117,7 @@ class CVRP:
             raise InfeasibleError(
                 f"{instance.name}: node {flat[at]} at position {at}; expected 0..{instance.n_nodes - 1}"
             )
-        count = np.bincount(flat, minlength=instance.n_nodes)[1:]
+        count = np.bincount(flat.astype(np.int64), minlength=instance.n_nodes)[1:]
         if (count != 1).any():
             at = int(np.argmax(count != 1))
             raise InfeasibleError(f"{instance.name}: customer {at + 1} is served {count[at]} times; expected once")

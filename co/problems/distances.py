@@ -48,8 +48,8 @@ def _geo(a: F8, b: F8) -> F8:
     (lat_a, lon_a), (lat_b, lon_b) = (np.moveaxis(PI * _degrees(x) / 180.0, -1, 0) for x in (a, b))
     q1, q2, q3 = np.cos(lon_a - lon_b), np.cos(lat_a - lat_b), np.cos(lat_a + lat_b)
     arc = np.arccos(np.clip(0.5 * ((1.0 + q1) * q2 - (1.0 - q1) * q3), -1.0, 1.0))
-    length = np.floor(EARTH_RADIUS * arc + 1.0)
-    return np.where((a == b).all(-1), 0.0, length)  # the formula says 1 for a node and itself
+    length: F8 = np.floor(EARTH_RADIUS * arc + 1.0)
+    return length
 
 
 METRICS: dict[str, Callable[[F8, F8], F8]] = {
@@ -100,6 +100,8 @@ class NetworkInstance(Instance):
                 i, j = np.argwhere(matrix < 0)[0]
                 raise InputError(f"{where}: distance {matrix[i, j]:g} from node {i} to {j}; expected at least 0")
             object.__setattr__(self, "matrix", matrix)
+        if self.n_nodes < 1:
+            raise InputError(f"{where}: 0 nodes; expected at least 1")
         super().__post_init__()
 
     @property
@@ -115,7 +117,11 @@ class NetworkInstance(Instance):
         if self.matrix is not None:
             return np.asarray(self.matrix[a, b])
         assert self.coordinates is not None
-        return METRICS[self.metric](self.coordinates[np.asarray(a)], self.coordinates[np.asarray(b)])
+        a, b = np.asarray(a), np.asarray(b)
+        length = METRICS[self.metric](self.coordinates[a], self.coordinates[b])
+        if self.metric == "geo":  # its formula says 1 for two nodes in one place, and also for a node and itself
+            length = np.where(a == b, 0.0, length)
+        return length
 
     @cached_property
     def distances(self) -> F8:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optgap.co.core import InfeasibleError, InputError, Instance, Sense
+from optgap.co.problems.distances import as_numbers
 
 # capacity at items, of the literature (Kwon et al. 2020, BQ-NCO 2023); between them interpolated
 CAPACITIES = ((50, 12.5), (100, 25.0), (1000, 25.0))
@@ -25,13 +26,10 @@ class KnapsackInstance(Instance):
     def __post_init__(self) -> None:
         where = f"instance {self.name}"
         for name in ("value", "weight"):
-            try:
-                array = np.ascontiguousarray(getattr(self, name), dtype=np.float64)
-            except (TypeError, ValueError):
-                raise InputError(f"{where}: {name} is no array of numbers") from None
+            array = as_numbers(where, name, getattr(self, name))
             object.__setattr__(self, name, array)
-            if array.ndim != 1 or not (np.isfinite(array) & (array >= 0)).all():
-                raise InputError(f"{where}: {name}: expected one row of finite numbers, at least 0")
+            if array.ndim != 1 or (array < 0).any():
+                raise InputError(f"{where}: {name}: expected one row of numbers, at least 0")
         object.__setattr__(self, "capacity", float(self.capacity))
         if len(self.value) < 1 or len(self.value) != len(self.weight):
             raise InputError(

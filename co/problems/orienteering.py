@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optgap.co.core import InfeasibleError, InputError, Sense
-from optgap.co.problems.distances import NetworkInstance, random_coordinates
+from optgap.co.problems.distances import NetworkInstance, as_numbers, random_coordinates
 
 # length limit at nodes, of the literature (Kool et al. 2019; 4 beyond 100 as in BQ-NCO); between them interpolated
 LIMITS = ((20, 2.0), (50, 3.0), (100, 4.0))
@@ -33,13 +33,13 @@ class OrienteeringInstance(NetworkInstance):
         where = f"instance {self.name}"
         super().__post_init__()
         n = self.n_nodes
-        object.__setattr__(self, "prize", np.ascontiguousarray(self.prize, dtype=np.float64))
+        object.__setattr__(self, "prize", as_numbers(where, "prize", self.prize))
         object.__setattr__(self, "limit", float(self.limit))
         self.prize.setflags(write=False)
         if self.prize.shape != (n,):
             raise InputError(f"{where}: {n} nodes and prizes of shape {self.prize.shape}; expected one a node")
-        if not (np.isfinite(self.prize) & (self.prize >= 0)).all():
-            at = int(np.argmin(np.isfinite(self.prize) & (self.prize >= 0)))
+        if (self.prize < 0).any():
+            at = int(np.argmax(self.prize < 0))
             raise InputError(f"{where}: prize of node {at} is {self.prize[at]:g}; expected at least 0")
         if not (0 <= self.start < n and 0 <= self.end < n):
             raise InputError(f"{where}: start {self.start}, end {self.end}; expected nodes 0..{n - 1}")

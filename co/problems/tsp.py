@@ -52,7 +52,7 @@ def as_tour(instance: NetworkInstance, solution: Any) -> NDArray[np.int64]:
     if tour.min() < 0 or tour.max() >= n:
         at = int(np.argmax((tour < 0) | (tour >= n)))
         raise InfeasibleError(f"{instance.name}: tour: node {tour[at]} at position {at}; expected 0..{n - 1}")
-    count = np.bincount(tour, minlength=n)
+    count = np.bincount(tour.astype(np.int64), minlength=n)
     if (count != 1).any():
         missing, twice = int(np.argmin(count)), int(np.argmax(count))
         raise InfeasibleError(f"{instance.name}: tour: node {twice} is visited {count[twice]} times, {missing} never")
