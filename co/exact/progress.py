@@ -17,12 +17,13 @@ class Progress:
 
     Args:
         integral: every feasible cost is an integer, so a bound rounds up to the next one.
-        maximize: the problem's own sense; its solver minimizes the negated cost, and the result has the sign restored.
+        unit: what 1 of these costs is in the instance's unit, in which the result is; below 0 for a maximization, whose
+            solver minimizes the negated value.
     """
 
-    def __init__(self, *, integral: bool = True, maximize: bool = False) -> None:
+    def __init__(self, *, integral: bool = True, unit: float = 1.0) -> None:
         self._begin = time.perf_counter()
-        self.integral, self._sign = integral, -1.0 if maximize else 1.0
+        self.integral, self.unit = integral, unit
         self._solution: Any = None
         self._incumbents: list[Incumbent] = []
         self.cost = math.inf
@@ -48,10 +49,10 @@ class Progress:
                 self._record()
 
     def _record(self) -> None:
-        self._incumbents.append(Incumbent(self.seconds(), self._sign * self.cost, self._own_bound()))
+        self._incumbents.append(Incumbent(self.seconds(), float(self.unit * self.cost), self._own_bound()))
 
     def _own_bound(self) -> float | None:
-        return None if self.bound == -math.inf else self._sign * self.bound
+        return None if self.bound == -math.inf else float(self.unit * self.bound)
 
     def result(self) -> Result:
         """Optimal only where the bound meets the cost."""
@@ -59,8 +60,7 @@ class Progress:
             status = Status.NO_SOLUTION
         else:
             status = Status.OPTIMAL if self.bound >= self.cost else Status.FEASIBLE
-        bound = self._own_bound()
-        return Result(solution=self._solution, status=status, bound=bound, incumbents=tuple(self._incumbents))
+        return Result(self._solution, status, bound=self._own_bound(), incumbents=tuple(self._incumbents))
 
 
 class Guard:

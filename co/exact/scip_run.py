@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from optgap.co.core import Budget
 from optgap.co.exact.progress import Guard, Progress, run_interruptibly
 
@@ -13,6 +16,14 @@ BASE_SETTINGS = {
     "timing/clocktype": 2,  # wall clock
 }
 TOLERANCE = 1e-6  # SCIP's own, of feasibility and integrality
+MEAN = 1024.0  # of an objective's coefficients that are no integers, once scaled
+
+
+def objective_unit(costs: NDArray[np.float64]) -> tuple[bool, float]:
+    """Whether all costs are integers, and a power of two to divide the others by so that SCIP's absolute tolerances fit."""
+    if (costs == np.floor(costs)).all():
+        return True, 1.0
+    return False, 2.0 ** float(np.round(np.log2(np.abs(costs).mean() / MEAN)))
 
 
 def run_scip(
@@ -22,6 +33,7 @@ def run_scip(
     *,
     incumbent: Callable[[Any], None],
     suggest: Callable[[Any], None] | None = None,
+    guard: Guard | None = None,
 ) -> None:
     """Optimize ``model`` for what is left of the budget, keep ``progress`` up to date, and free the model.
 
@@ -29,12 +41,13 @@ def run_scip(
         model: a pyscipopt.Model of a minimization.
         incumbent: called with each new best SCIP solution; gives what it reads to ``progress``.
         suggest: called at LP-solved nodes with the heuristic plugin; may offer SCIP a solution of its own.
+        guard: that of the model's other plugins, where it has any; what it keeps is raised here.
 
     SCIP's tree search has one thread; ``budget.threads`` goes to the LP solver and to SCIP's concurrent parts.
     """
     from pyscipopt import SCIP_EVENTTYPE, SCIP_HEURTIMING, SCIP_RESULT, Eventhdlr, Heur
 
-    guard = Guard()
+    watch = guard or Guard()
     watched = (SCIP_EVENTTYPE.BESTSOLFOUND, SCIP_EVENTTYPE.DUALBOUNDIMPROVED)
 
     def read_bound() -> None:
@@ -57,14 +70,14 @@ def run_scip(
                 self.model.dropEvent(kind, self)
 
         def eventexec(self, event: Any) -> None:
-            with guard(self.model.interruptSolve):
+            with watch(self.model.interruptSolve):
                 if event.getType() == SCIP_EVENTTYPE.BESTSOLFOUND:
                     incumbent(self.model.getBestSol())
                 read_bound()
 
     class Suggest(Heur):
         def heurexec(self, heurtiming: Any, nodeinfeasible: bool) -> dict[str, Any]:
-            with guard(self.model.interruptSolve):
+            with watch(self.model.interruptSolve):
                 if suggest is not None and not nodeinfeasible:
                     suggest(self)
             return {"result": SCIP_RESULT.DIDNOTFIND}
@@ -84,7 +97,7 @@ def run_scip(
     try:
         if left > 0:
             model.setParam("limits/time", min(left, 1e20))  # SCIP's infinity, the most it takes
-            run_interruptibly(model.optimizeNogil, model.interruptSolve, guard)
+            run_interruptibly(model.optimizeNogil, model.interruptSolve, watch)
             read_bound()
     except Exception:
         model.free()
