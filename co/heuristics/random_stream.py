@@ -20,7 +20,7 @@ _S27, _S30, _S31, _S11 = np.uint64(27), np.uint64(30), np.uint64(31), np.uint64(
 
 def random_stream(seed: int) -> U64:
     """(1,) uint64 state of a stream, for :func:`draw` and :func:`below`; any seed of at least 0."""
-    return np.random.SeedSequence(seed).generate_state(1, np.uint64)
+    return np.random.SeedSequence(seed).generate_state(1, np.uint64).astype(np.uint64)
 
 
 @njit(inline="always", **KERNEL)
@@ -30,7 +30,7 @@ def draw(stream: U64) -> float:
     z = stream[0]
     z = (z ^ (z >> _S30)) * _MIX1
     z = (z ^ (z >> _S27)) * _MIX2
-    return np.float64((z ^ (z >> _S31)) >> _S11) * (1.0 / 9007199254740992.0)  # type: ignore[no-any-return]
+    return np.float64((z ^ (z >> _S31)) >> _S11) * (1.0 / 9007199254740992.0)
 
 
 @njit(inline="always", **KERNEL)

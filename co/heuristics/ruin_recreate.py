@@ -43,8 +43,9 @@ LONGEST = 10.0  # customers of a removed string, at most
 SPLIT = 0.5  # probability that a string keeps a part in its middle
 DEPTH = 0.01  # probability that the part kept grows by one more
 BLINK = 0.01  # probability that a position is overlooked
+FRESH = 0.05  # probability that the first customer to return opens a route: the paper has none, so that it keeps their number
 # Temperatures at the start and at the end, in mean edge lengths of the initial solution
-HOT, COLD = 0.3, 0.01
+HOT, COLD = 1.0, 0.05
 
 NEAREST = 100  # neighbours of a customer among which its ruin finds other routes
 TRIED = 30  # of them those whose routes take it back, where there are more routes than that
@@ -160,6 +161,9 @@ def _recreate(space: Any, demand: F8, capacity: float, near: I4, state: Any, cou
         c = state.order[k]
         room = capacity - demand[c]
         route, at, least = -1, 0, np.inf
+        if k == 0 and draw(stream) < FRESH and state.counters[COUNT] < len(state.first):
+            insert(space, demand, state, c, 0, state.active[state.counters[COUNT]])
+            continue
         if state.counters[COUNT] > tried:
             state.counters[STAMP] += 1
             stamp = state.counters[STAMP]
