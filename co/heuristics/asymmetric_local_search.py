@@ -15,6 +15,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from optgap.co.dynamics.options import KERNEL
+from optgap.co.heuristics.neighbour_lists import nearest_of_all
 from optgap.co.heuristics.random_stream import below
 from optgap.co.heuristics.tour_search import (
     LOGGED,
@@ -32,7 +33,7 @@ from optgap.co.heuristics.tour_search import (
     search_of,
     start_stream,
 )
-from optgap.co.heuristics.tour_space import length_of, nearest
+from optgap.co.heuristics.tour_space import length_of
 
 F8 = NDArray[np.float64]
 
@@ -202,7 +203,7 @@ def improve_asymmetric_tours(matrices: F8, tours: Any, iterations: int, seed: in
     near, gap = np.empty((n, k), np.int32), np.empty((n, k))
     s = search_of(near, gap)
     for b in range(B):
-        nearest(matrices[b], False, near, gap)
+        nearest_of_all(matrices[b], near, gap)
         tolerance = TOLERANCE * gap.mean()
         start_stream(s.random, seed, b)
         load_tour(s, tours[b])

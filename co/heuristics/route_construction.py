@@ -9,7 +9,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from optgap.co.dynamics.options import KERNEL
-from optgap.co.heuristics.tour_space import distance, nearest
+from optgap.co.heuristics.neighbour_lists import nearest_of_all
+from optgap.co.heuristics.tour_space import distance
 
 F8 = NDArray[np.float64]
 I4 = NDArray[np.int32]
@@ -23,7 +24,7 @@ SLACK = 1e-10  # relative, of the capacity, for sums of demands in different ord
 def neighbour_lists(space: Any, nodes: int, k: int) -> I4:
     """(N, K) the nearest other nodes of each of N nodes, nearest first, the depot among them; K is k, or N - 1 if less."""
     near = np.empty((nodes, min(k, nodes - 1)), np.int32)
-    nearest(space, False, near, np.empty(near.shape))
+    nearest_of_all(space, near, np.empty(near.shape))
     return near
 
 

@@ -15,6 +15,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from optgap.co.dynamics.options import KERNEL
+from optgap.co.heuristics.neighbour_lists import nearest_of_all
 from optgap.co.heuristics.random_stream import below
 from optgap.co.heuristics.tour_search import (
     LOGGED,
@@ -32,7 +33,7 @@ from optgap.co.heuristics.tour_search import (
     search_of,
     start_stream,
 )
-from optgap.co.heuristics.tour_space import Plane, distance, length_of, nearest
+from optgap.co.heuristics.tour_space import Plane, distance, length_of
 
 F8 = NDArray[np.float64]
 
@@ -278,7 +279,7 @@ def improve_tours(coordinates: F8, tours: Any, iterations: int, seed: int) -> An
         for i in range(n):
             for j in range(n):
                 table[i, j] = distance(plane, i, j)
-        nearest(table, False, near, gap)
+        nearest_of_all(table, near, gap)
         tolerance = TOLERANCE * gap.mean()
         start_stream(s.random, seed, b)
         load_tour(s, tours[b])

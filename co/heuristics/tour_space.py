@@ -1,4 +1,4 @@
-"""Distances inside compiled tour heuristics, from a matrix or from coordinates, and the nearest neighbours they give.
+"""Distances inside compiled tour heuristics, from a matrix or from coordinates.
 
 A *space* is what these kernels measure in: an (N, N) float64 matrix, or a :class:`Plane`. Both hold the metric of the
 instance exactly, rounding rules included, so that a heuristic optimizes what is reported. Numba does not notice a change of
@@ -49,8 +49,8 @@ def _plane_distance(space: Any, a: int, b: int) -> float:
         exact = np.sqrt((dx * dx + dy * dy) / 10.0)
         rounded = np.floor(exact + 0.5)
         return rounded + 1.0 if rounded < exact else rounded  # type: ignore[no-any-return]
-    if dx == 0.0 and dy == 0.0:
-        return 0.0
+    if a == b:
+        return 0.0  # the formula says 1
     q1, q2, q3 = np.cos(dy), np.cos(dx), np.cos(space.x[a] + space.x[b])
     cosine = 0.5 * ((1.0 + q1) * q2 - (1.0 - q1) * q3)
     return np.floor(EARTH_RADIUS * np.arccos(min(1.0, max(-1.0, cosine))) + 1.0)  # type: ignore[no-any-return]
@@ -60,7 +60,7 @@ def _matrix_distance(space: Any, a: int, b: int) -> float:
     return space[a, b]  # type: ignore[no-any-return]
 
 
-def distance(space: Any, a: int, b: int) -> float:
+def distance(space: Any, a: Any, b: Any) -> float:
     """Distance from node ``a`` to node ``b``; called from numba alone."""
     raise NotImplementedError
 
@@ -90,29 +90,3 @@ def length_of(space: Any, tour: I4) -> float:
     for i in range(len(tour) - 1):
         total += distance(space, tour[i], tour[i + 1])
     return total
-
-
-@njit(cache=True, nogil=True, **KERNEL)
-def nearest(space: Any, into: bool, near: I4, gap: F8) -> None:
-    """Fill ``near`` (N, K), K < N, with the K nodes nearest from each node (``into``: nearest to it), nearest first.
-
-    ``gap`` (N, K) takes their distances. O(N^2) time.
-    """
-    n, k = near.shape
-    for a in range(n):
-        found = 0
-        for b in range(n):
-            if b == a:
-                continue
-            d = distance(space, b, a) if into else distance(space, a, b)
-            if found == k and d >= gap[a, k - 1]:
-                continue
-            if found < k:
-                found += 1
-            i = found - 1
-            while i > 0 and gap[a, i - 1] > d:
-                gap[a, i] = gap[a, i - 1]
-                near[a, i] = near[a, i - 1]
-                i -= 1
-            gap[a, i] = d
-            near[a, i] = b
