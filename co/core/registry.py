@@ -68,3 +68,9 @@ for _problem in ("job-shop", "blocking-job-shop"):
             SOLVERS.register(f"{_problem}/{_rule}-x{_samples}", f"optgap.co.heuristics.dispatching:{_name}")
     SOLVERS.register(f"{_problem}/scip", "optgap.co.exact.job_shop_scip:solve")
     SOLVERS.register(f"{_problem}/cp-sat", "optgap.co.exact.job_shop_cp_sat:solve")
+
+for _problem in ("tsp", "atsp"):
+    SOLVERS.register(f"{_problem}/scip", "optgap.co.exact.tour_scip:solve")
+
+SOLVERS.register("cvrp/scip", "optgap.co.exact.cvrp_scip:solve")
+SOLVERS.register("kp/scip", "optgap.co.exact.knapsack_scip:solve")
