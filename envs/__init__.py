@@ -17,6 +17,9 @@ ENTRY_POINTS = {
     ),
     "optgap/TSP-v0": (f"{ROUTING}.env:TSPEnv", f"{ROUTING}.vector_env:TSPVectorEnv"),
     "optgap/ATSP-v0": (f"{ROUTING}.env:ATSPEnv", f"{ROUTING}.vector_env:ATSPVectorEnv"),
+    "optgap/CVRP-v0": (f"{ROUTING}.env:CVRPEnv", f"{ROUTING}.vector_env:CVRPVectorEnv"),
+    "optgap/OP-v0": (f"{ROUTING}.env:OrienteeringEnv", f"{ROUTING}.vector_env:OrienteeringVectorEnv"),
+    "optgap/KP-v0": (f"{ROUTING}.env:KnapsackEnv", f"{ROUTING}.vector_env:KnapsackVectorEnv"),
 }
 
 

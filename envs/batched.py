@@ -12,7 +12,7 @@ from gymnasium.utils import seeding
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from optgap.co.core import InputError, Instance, InvalidActionError
+from optgap.co.core import InputError, InvalidActionError
 
 Observation = dict[str, NDArray[Any]]
 
@@ -137,7 +137,7 @@ class BatchedEnv(gym.Env[Observation, np.int64]):
         return None if self.render_mode is None else self.batch.picture(0, self.render_mode)
 
     def _observation(self) -> Observation:
-        return {key: value[0, ...].copy() for key, value in self.batch.observation().items()}
+        return {key: value[0].copy() for key, value in self.batch.observation().items()}
 
     def _info(self) -> dict[str, Any]:
         info = {key: value[0].item() for key, value in self.batch.info().items()}
@@ -226,7 +226,8 @@ class BatchedVectorEnv(gym.vector.VectorEnv[Observation, NDArray[np.int64], NDAr
 
     def action_masks(self) -> NDArray[np.bool_]:
         """(num_envs, A) which actions are allowed now; all false for a copy whose episode has just ended."""
-        return self.batch.masks() != 0
+        allowed: NDArray[np.bool_] = self.batch.masks() != 0
+        return allowed
 
     def _observation(self) -> Observation:
         seen = self.batch.observation()

@@ -7,7 +7,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from optgap.co.dynamics.options import KERNEL
-from optgap.co.dynamics.routing import F64, I64, SLACK, Loads, Prizes, RouteState
+from optgap.co.dynamics.routing import F64, I64, SLACK, Loads, RouteState
 
 
 @njit(cache=True, **KERNEL)
@@ -24,7 +24,7 @@ def _mask(loads: Loads, state: RouteState, b: int) -> None:
 @njit(cache=True, **KERNEL)
 def kp_reset(n_items: I64, loads: Loads, state: RouteState, b: int) -> None:
     """Empty the knapsack of copy ``b``."""
-    state.count[b] = 0
+    state.entries[b] = 0
     state.load[b] = 0.0
     state.gain[b] = 0.0
     state.left[b, :] = False
@@ -33,15 +33,15 @@ def kp_reset(n_items: I64, loads: Loads, state: RouteState, b: int) -> None:
 
 
 @njit(cache=True, **KERNEL)
-def kp_choose(loads: Loads, prizes: Prizes, state: RouteState, b: int, j: int) -> float:
+def kp_choose(loads: Loads, value: F64, state: RouteState, b: int, j: int) -> float:
     """Put item ``j`` into the knapsack; return the value added."""
     state.load[b] += loads.size[b, j]
-    state.gain[b] += prizes.prize[b, j]
+    state.gain[b] += value[b, j]
     state.left[b, j] = False
-    state.order[b, state.count[b]] = j
-    state.count[b] += 1
+    state.order[b, state.entries[b]] = j
+    state.entries[b] += 1
     _mask(loads, state, b)
-    return prizes.prize[b, j]  # type: ignore[no-any-return]
+    return value[b, j]  # type: ignore[no-any-return]
 
 
 @njit(cache=True, **KERNEL)
@@ -55,7 +55,7 @@ def kp_reset_batch(n_items: I64, loads: Loads, state: RouteState, which: NDArray
 @njit(cache=True, **KERNEL)
 def kp_step_batch(
     loads: Loads,
-    prizes: Prizes,
+    value: F64,
     state: RouteState,
     action: I64,
     skip: NDArray[np.bool_],
@@ -72,6 +72,6 @@ def kp_step_batch(
             return b
     for b in range(len(action)):
         if not skip[b]:
-            reward[b] = kp_choose(loads, prizes, state, b, action[b])
+            reward[b] = kp_choose(loads, value, state, b, action[b])
             done[b] = state.n_left[b] == 0
     return -1

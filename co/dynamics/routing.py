@@ -8,7 +8,7 @@ instances that are given as a matrix.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -65,7 +65,7 @@ class RouteState(NamedTuple):
     n_left: I64  # (B,) how many of them the episode still has to decide on; 0 at its end
     origin: I64  # (B,) where the path stands
     order: I64  # (B, L) the solution so far
-    count: I64  # (B,) entries of ``order``
+    entries: I64  # (B,) how many entries of ``order`` are filled
     length: F64  # (B,) of the path so far
     load: F64  # (B,) of the vehicle under way, of the knapsack
     gain: F64  # (B,) prizes or values so far
@@ -130,7 +130,7 @@ def edge(network: Network, b: int, i: int, j: int) -> float:
     if metric == MAN_2D:
         return np.floor(dx + dy + 0.5)  # type: ignore[no-any-return]
     if metric == MAX_2D:
-        return max(np.floor(dx + 0.5), np.floor(dy + 0.5))
+        return max(np.floor(dx + 0.5), np.floor(dy + 0.5))  # type: ignore[no-any-return]
     if metric == ATT:
         exact = np.sqrt((dx * dx + dy * dy) / 10.0)
         rounded = np.floor(exact + 0.5)
@@ -160,14 +160,14 @@ def first_forbidden(mask: I8, action: I64, skip: NDArray[np.bool_]) -> int:
 
 @njit(cache=True, **KERNEL)
 def _append(state: RouteState, b: int, node: int) -> None:
-    state.order[b, state.count[b]] = node
-    state.count[b] += 1
+    state.order[b, state.entries[b]] = node
+    state.entries[b] += 1
 
 
 @njit(cache=True, **KERNEL)
 def _begin(state: RouteState, b: int, origin: int) -> None:
     state.origin[b] = origin
-    state.count[b] = 0
+    state.entries[b] = 0
     state.length[b] = 0.0
     state.load[b] = 0.0
     state.gain[b] = 0.0
@@ -199,7 +199,7 @@ def tsp_visit(network: Network, state: RouteState, b: int, j: int) -> float:
     if state.n_left[b] == 0:
         added += edge(network, b, j, 0)
     state.length[b] += added
-    return added
+    return added  # type: ignore[no-any-return]
 
 
 @njit(cache=True, **KERNEL)
@@ -270,7 +270,7 @@ def cvrp_visit(network: Network, loads: Loads, state: RouteState, b: int, j: int
         _append(state, b, 0)
     _cvrp_mask(loads, state, b)
     state.length[b] += added
-    return added
+    return added  # type: ignore[no-any-return]
 
 
 @njit(cache=True, **KERNEL)
@@ -343,7 +343,7 @@ def op_visit(network: Network, prizes: Prizes, state: RouteState, b: int, j: int
     """Go to node ``j``, and to the end of the path where no other node is in reach then; return the prize added."""
     end = prizes.end[b]
     added = prizes.prize[b, j]
-    if state.count[b] == 1:
+    if state.entries[b] == 1:
         added += prizes.prize[b, state.origin[b]]
     state.length[b] += edge(network, b, state.origin[b], j)
     state.left[b, j] = False
@@ -385,5 +385,3 @@ def op_step_batch(
                 reward[b] = op_visit(network, prizes, state, b, action[b])
                 done[b] = state.n_left[b] == 0
     return bad  # type: ignore[no-any-return]
-
-

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from optgap.co.core import InputError, Instance, InvalidActionError
 from optgap.co.dynamics.routing import RouteState, empty_state
-from optgap.co.problems.distances import NetworkInstance
 from optgap.envs.batched import Observation
 from optgap.envs.routing.render import frame, route_text
 
+DRAWS = 1000  # random instances that are drawn until one leaves something to decide
 SHOWN = 20  # allowed actions that an error message lists
 
 
@@ -35,14 +35,7 @@ def scale_nodes(points: NDArray[np.float64], nodes: NDArray[np.float32]) -> floa
         nodes[j, 0] = (points[j, 0] - low_x) / extent
         nodes[j, 1] = (points[j, 1] - low_y) / extent
     nodes[n:] = 0.0
-    return 1.0 / extent
-
-
-def planar_points(instance: NetworkInstance) -> NDArray[np.float64]:
-    """(N, 2) positions in the plane: the coordinates, or what stands for them."""
-    points = instance.coordinates if instance.metric not in ("explicit", "geo") else instance.positions
-    assert points is not None
-    return points
+    return 1.0 / extent  # type: ignore[no-any-return]
 
 
 class RoutingBatch(ABC):
@@ -120,13 +113,22 @@ class RoutingBatch(ABC):
 
     def reset(self, which: NDArray[np.bool_], rngs: Sequence[np.random.Generator]) -> None:
         """Draw a new instance for, and restart, every copy marked in ``which`` (B,)."""
-        for b in np.flatnonzero(which).tolist():
-            self.put(b, self.draw(rngs[b]))
-        self.restart(which)
+        todo = which
+        for _ in range(DRAWS):
+            for b in np.flatnonzero(todo).tolist():
+                self._place(b, self.draw(rngs[b]))
+            self.restart(todo)
+            todo = todo & (self.state.n_left == 0)
+            if not todo.any():
+                return
+        raise InputError(f"{DRAWS} random instances of {self.problem} in a row leave nothing to decide")
 
     def put(self, b: int, instance: Any) -> None:
         """Give copy ``b`` an instance; it must be of the right problem and fit the padding."""
         self.require(instance)
+        self._place(b, instance)
+
+    def _place(self, b: int, instance: Any) -> None:
         size = self.size_of(instance)
         if size > self.nodes:
             raise InputError(
@@ -157,7 +159,7 @@ class RoutingBatch(ABC):
 
     def solution(self, b: int) -> NDArray[np.int64]:
         """What copy ``b`` has decided so far, (K,) int64; at the end of the episode what ``Problem.check`` takes."""
-        return self.state.order[b, : self.state.count[b]].copy()
+        return self.state.order[b, : self.state.entries[b]].copy()
 
     def picture(self, b: int, mode: str) -> Any:
         """The solution so far, drawn: an (H, W, 3) uint8 array, or text where ``mode`` is "ansi"."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from numbers import Integral
@@ -15,10 +15,11 @@ import numpy as np
 
 from optgap.co.core import PROBLEMS, InputError
 from optgap.envs.routing.batch import RoutingBatch
+from optgap.envs.routing.selection import KnapsackBatch, OrienteeringBatch
 from optgap.envs.routing.tours import ATSPBatch, TSPBatch
+from optgap.envs.routing.vehicles import CVRPBatch
 
 SIZE_LIMIT = 100_000  # nodes or items
-DRAWS = 1000  # random instances in a row that may leave nothing to decide
 
 
 def span(what: str, value: Any, least: int) -> tuple[int, int]:
@@ -38,19 +39,14 @@ class InstanceSource:
     size: str  # the argument of ``generate`` that is drawn from ``sizes``
     sizes: tuple[int, int]
     rest: dict[str, Any]  # other arguments of ``generate``
-    playable: Callable[[Any], bool]
     given: list[Any] | None
 
     def __call__(self, rng: np.random.Generator) -> Any:
         if self.given is not None:
             return self.given[int(rng.integers(len(self.given))) if len(self.given) > 1 else 0]
         least, most = self.sizes
-        for _ in range(DRAWS):
-            size = int(rng.integers(least, most + 1)) if least < most else least
-            instance = self.problem.generate(rng, **{self.size: size}, **self.rest)
-            if self.playable(instance):
-                return instance
-        raise InputError(f"{DRAWS} random instances of {self.problem.name} in a row leave nothing to decide: {self.rest}")
+        size = int(rng.integers(least, most + 1)) if least < most else least
+        return self.problem.generate(rng, **{self.size: size}, **self.rest)
 
 
 @dataclass
@@ -77,7 +73,7 @@ class RoutingConfig:
             if not self.instances:
                 raise InputError("instances is empty; expected at least one instance, name or path")
         if self.padding is not None:
-            if not isinstance(self.padding, Integral) or not 1 <= self.padding <= SIZE_LIMIT:
+            if not isinstance(self.padding, Integral) or not 1 <= int(self.padding) <= SIZE_LIMIT:
                 raise InputError(f"padding is {self.padding!r}; expected a number of nodes or items up to {SIZE_LIMIT}")
             self.padding = int(self.padding)
 
@@ -101,8 +97,8 @@ class RoutingConfig:
     def source(self) -> InstanceSource:
         """What draws the instance of an episode."""
         sizes = span(self.size_name, getattr(self, self.size_name), self.least)
-        rest, playable = self.generator_arguments(), self.batch_class.playable
-        return InstanceSource(PROBLEMS.load(self.problem), self.size_name, sizes, rest, playable, self.loaded())
+        problem = PROBLEMS.load(self.problem)
+        return InstanceSource(problem, self.size_name, sizes, self.generator_arguments(), self.loaded())
 
     def size(self) -> int:
         """Most nodes (items) of an episode, a depot included: the shape of the observation."""
@@ -152,3 +148,50 @@ class ATSPConfig(RoutingConfig):
     id: ClassVar[str] = "optgap/ATSP-v0"
     loader: ClassVar[str] = "load_atsp"
     batch_class: ClassVar[type[RoutingBatch]] = ATSPBatch
+
+
+@dataclass
+class CVRPConfig(RoutingConfig):
+    """``env=cvrp``; the arguments of ``optgap/CVRP-v0``."""
+
+    customers: Any = 100
+    capacity: float | None = None
+    distribution: str = "uniform"
+
+    problem: ClassVar[str] = "cvrp"
+    id: ClassVar[str] = "optgap/CVRP-v0"
+    size_name: ClassVar[str] = "customers"
+    least: ClassVar[int] = 1
+    extra: ClassVar[int] = 1
+    loader: ClassVar[str] = "load_cvrp"
+    batch_class: ClassVar[type[RoutingBatch]] = CVRPBatch
+
+
+@dataclass
+class OrienteeringConfig(RoutingConfig):
+    """``env=op``; the arguments of ``optgap/OP-v0``."""
+
+    nodes: Any = 100
+    prize: str = "distance"
+    limit: float | None = None
+    distribution: str = "uniform"
+
+    problem: ClassVar[str] = "op"
+    id: ClassVar[str] = "optgap/OP-v0"
+    loader: ClassVar[str] = "load_op"
+    batch_class: ClassVar[type[RoutingBatch]] = OrienteeringBatch
+
+
+@dataclass
+class KnapsackConfig(RoutingConfig):
+    """``env=kp``; the arguments of ``optgap/KP-v0``."""
+
+    items: Any = 200
+    capacity: float | None = None
+
+    problem: ClassVar[str] = "kp"
+    id: ClassVar[str] = "optgap/KP-v0"
+    size_name: ClassVar[str] = "items"
+    least: ClassVar[int] = 1
+    loader: ClassVar[str] = "load_kp"
+    batch_class: ClassVar[type[RoutingBatch]] = KnapsackBatch

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from optgap.co.core import Instance
 from optgap.co.dynamics.routing import empty_network, put_network, tsp_reset_batch, tsp_step_batch
 from optgap.co.problems.tsp import ATSPInstance, TSPInstance
 from optgap.envs.batched import Observation
-from optgap.envs.routing.batch import RoutingBatch, planar_points, scale_nodes
+from optgap.envs.routing.batch import RoutingBatch, scale_nodes
 
 
 class TSPBatch(RoutingBatch):
     """Episodes of ``optgap/TSP-v0``."""
 
-    problem, kind = "tsp", TSPInstance
+    problem = "tsp"
+    kind: ClassVar[type[Instance]] = TSPInstance
     constants = ("nodes", "destination")
 
     def __init__(self, copies: int, nodes: int, draw: Callable[[np.random.Generator], Any]) -> None:
@@ -40,7 +42,7 @@ class TSPBatch(RoutingBatch):
 
     def _write(self, b: int, instance: Any) -> None:
         self.network = put_network(self.network, b, instance)
-        scale_nodes(planar_points(instance), self.graph[b])
+        scale_nodes(instance.positions, self.graph[b])
 
     def _restart(self, which: NDArray[np.bool_]) -> None:
         tsp_reset_batch(self.network, self.state, which)
@@ -64,8 +66,8 @@ class TSPBatch(RoutingBatch):
         return spaces.Dict(
             {
                 "nodes": spaces.Box(0, 1, (self.nodes, 2), np.float32),
-                "origin": spaces.Box(0, self.nodes - 1, (), np.int64),
-                "destination": spaces.Box(0, self.nodes - 1, (), np.int64),
+                "origin": spaces.Discrete(self.nodes),
+                "destination": spaces.Discrete(self.nodes),
                 "action_mask": spaces.Box(0, 1, (self.nodes,), np.int8),
             }
         )
@@ -74,7 +76,8 @@ class TSPBatch(RoutingBatch):
 class ATSPBatch(TSPBatch):
     """Episodes of ``optgap/ATSP-v0``: the matrix of distances in the place of positions."""
 
-    problem, kind = "atsp", ATSPInstance
+    problem = "atsp"
+    kind: ClassVar[type[Instance]] = ATSPInstance
     constants = ("distances", "destination")
 
     def _empty_graph(self, copies: int) -> NDArray[np.float32]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from optgap.envs.batched import BatchedVectorEnv
-from optgap.envs.routing.config import ATSPConfig, TSPConfig
+from optgap.envs.routing.config import ATSPConfig, CVRPConfig, KnapsackConfig, OrienteeringConfig, TSPConfig
 
 
 class TSPVectorEnv(BatchedVectorEnv):
@@ -16,3 +16,21 @@ class ATSPVectorEnv(BatchedVectorEnv):
     """Copies of :class:`optgap.envs.routing.env.ATSPEnv`; see :class:`optgap.envs.batched.BatchedVectorEnv`."""
 
     options_class = ATSPConfig
+
+
+class CVRPVectorEnv(BatchedVectorEnv):
+    """Copies of :class:`optgap.envs.routing.env.CVRPEnv`; see :class:`optgap.envs.batched.BatchedVectorEnv`."""
+
+    options_class = CVRPConfig
+
+
+class OrienteeringVectorEnv(BatchedVectorEnv):
+    """Copies of :class:`optgap.envs.routing.env.OrienteeringEnv`; see :class:`optgap.envs.batched.BatchedVectorEnv`."""
+
+    options_class = OrienteeringConfig
+
+
+class KnapsackVectorEnv(BatchedVectorEnv):
+    """Copies of :class:`optgap.envs.routing.env.KnapsackEnv`; see :class:`optgap.envs.batched.BatchedVectorEnv`."""
+
+    options_class = KnapsackConfig

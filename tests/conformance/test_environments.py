@@ -263,7 +263,7 @@ def test_a_forbidden_action_in_one_copy_moves_no_copy(env_id: str) -> None:
     for _ in range(20):
         masks = vector.unwrapped.action_masks()
         good = masks.argmax(1)
-        for copy in range(3):
+        for copy in np.flatnonzero(masks.any(1)):  # where an episode has just ended every action is ignored
             wrong = good.copy()
             wrong[copy] = masks[copy].argmin() if not masks[copy].all() else -1
             with pytest.raises(InvalidActionError, match=f"copy {copy}"):
@@ -314,4 +314,5 @@ def test_the_return_is_the_cost_and_the_solution_passes_the_check(env_id: str, s
         total = sum(answer[1] for answer in answers[1:])
         problem.check(instance, info["solution"])
         sign = -1.0 if problem.sense == "minimize" else 1.0
-        assert total == sign * problem.cost(instance, info["solution"])
+        # exact for whole numbers; lengths are summed in another order than by the problem
+        assert total == pytest.approx(sign * problem.cost(instance, info["solution"]), rel=1e-12, abs=0.0)

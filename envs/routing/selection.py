@@ -1,0 +1,163 @@
+"""Batches of episodes that collect what they can: the orienteering problem and the knapsack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from optgap.co.dynamics.knapsack import kp_reset_batch, kp_step_batch
+from optgap.co.dynamics.routing import (
+    SLACK,
+    Loads,
+    Prizes,
+    empty_network,
+    op_reset_batch,
+    op_step_batch,
+    put_network,
+)
+from optgap.co.problems.knapsack import KnapsackInstance
+from optgap.co.problems.orienteering import OrienteeringInstance
+from optgap.envs.batched import Observation
+from optgap.envs.routing.batch import RoutingBatch, scale_nodes
+
+HEAVIEST = 2.0  # share of the capacity that the observation of a heavier item shows
+
+
+class OrienteeringBatch(RoutingBatch):
+    """Episodes of ``optgap/OP-v0``."""
+
+    problem, kind = "op", OrienteeringInstance
+    constants = ("nodes", "prize", "destination")
+
+    def __init__(self, copies: int, nodes: int, draw: Callable[[np.random.Generator], Any]) -> None:
+        super().__init__(copies, nodes, draw, longest=nodes + 1)
+        self.network = empty_network(copies, nodes)
+        empty, node = np.zeros((copies, nodes)), np.zeros(copies, np.int64)
+        self.prizes = Prizes(empty, empty.copy(), np.zeros(copies), node, node.copy())
+        self.positions = np.zeros((copies, nodes, 2), np.float32)
+        self.prize = np.zeros((copies, nodes), np.float32)
+        self.scale = np.zeros(copies)  # lengths of the observation per length of the instance
+        self.budget = np.zeros((copies, 1), np.float32)
+
+    @staticmethod
+    def size_of(instance: Any) -> int:
+        return int(instance.n_nodes)
+
+    @staticmethod
+    def playable(instance: Any) -> bool:
+        nodes = np.arange(instance.n_nodes)
+        detour = instance.distance(instance.start, nodes) + instance.distance(nodes, instance.end)
+        detour[[instance.start, instance.end]] = np.inf
+        return bool(detour.min() <= instance.limit * SLACK)
+
+    def _write(self, b: int, instance: Any) -> None:
+        n, prizes = instance.n_nodes, self.prizes
+        self.network = put_network(self.network, b, instance)
+        prizes.prize[b, :n] = instance.prize
+        prizes.prize[b, n:] = 0.0
+        prizes.home[b, :n] = instance.distance(np.arange(n), instance.end)
+        prizes.limit[b], prizes.start[b], prizes.end[b] = instance.limit, instance.start, instance.end
+        self.prize[b] = prizes.prize[b] / (instance.prize.max() or 1.0)
+        points = instance.positions
+        self.scale[b] = scale_nodes(points, self.positions[b])
+        if instance.metric != "euclidean":  # a length of the plane per length of the metric, on average
+            plane = np.sqrt(((points - points[instance.end]) ** 2).sum(1)).sum()
+            self.scale[b] *= plane / (prizes.home[b, :n].sum() or 1.0)
+
+    def _restart(self, which: NDArray[np.bool_]) -> None:
+        op_reset_batch(self.network, self.prizes, self.state, which)
+
+    def _step(self, action: NDArray[np.int64], skip: NDArray[np.bool_]) -> int:
+        return int(op_step_batch(self.network, self.prizes, self.state, action, skip, self.reward, self.done))
+
+    def observation(self) -> Observation:
+        rest = (self.prizes.limit - self.state.length) * self.scale
+        np.clip(rest, 0.0, 2.0 * self.nodes, out=self.budget[:, 0], casting="same_kind")
+        return {
+            "nodes": self.positions,
+            "prize": self.prize,
+            "origin": self.state.origin,
+            "destination": self.prizes.end,
+            "budget": self.budget,
+            "action_mask": self.state.mask,
+        }
+
+    def info(self) -> Observation:
+        return {"prize": self.state.gain, "length": self.state.length}
+
+    def observation_space(self) -> spaces.Dict:
+        """Space of one copy's observation."""
+        return spaces.Dict(
+            {
+                "nodes": spaces.Box(0, 1, (self.nodes, 2), np.float32),
+                "prize": spaces.Box(0, 1, (self.nodes,), np.float32),
+                "origin": spaces.Discrete(self.nodes),
+                "destination": spaces.Discrete(self.nodes),
+                "budget": spaces.Box(0, 2 * self.nodes, (1,), np.float32),
+                "action_mask": spaces.Box(0, 1, (self.n_actions,), np.int8),
+            }
+        )
+
+
+class KnapsackBatch(RoutingBatch):
+    """Episodes of ``optgap/KP-v0``; N counts the items."""
+
+    problem, kind, parts = "kp", KnapsackInstance, "items"
+    constants = ("items",)
+
+    def __init__(self, copies: int, nodes: int, draw: Callable[[np.random.Generator], Any]) -> None:
+        super().__init__(copies, nodes, draw)
+        self.n_items = np.zeros(copies, np.int64)
+        self.loads = Loads(np.zeros((copies, nodes)), np.ones(copies))
+        self.value = np.zeros((copies, nodes))
+        self.unit = np.ones(copies)  # of weights: the capacity, where it is not 0
+        self.items = np.zeros((copies, nodes, 2), np.float32)
+        self.room = np.zeros((copies, 1), np.float32)
+
+    @staticmethod
+    def size_of(instance: Any) -> int:
+        return int(instance.n_items)
+
+    @staticmethod
+    def playable(instance: Any) -> bool:
+        return bool(instance.weight.min() <= instance.capacity * SLACK)
+
+    def _write(self, b: int, instance: Any) -> None:
+        n = instance.n_items
+        self.n_items[b] = n
+        self.loads.size[b, :n] = instance.weight
+        self.loads.capacity[b] = instance.capacity
+        self.value[b, :n] = instance.value
+        self.unit[b] = instance.capacity or 1.0
+        self.items[b] = 0.0
+        self.items[b, :n, 0] = instance.value / (instance.value.max() or 1.0)
+        self.items[b, :n, 1] = np.minimum(instance.weight / self.unit[b], HEAVIEST)
+
+    def _restart(self, which: NDArray[np.bool_]) -> None:
+        kp_reset_batch(self.n_items, self.loads, self.state, which)
+
+    def _step(self, action: NDArray[np.int64], skip: NDArray[np.bool_]) -> int:
+        return int(kp_step_batch(self.loads, self.value, self.state, action, skip, self.reward, self.done))
+
+    def observation(self) -> Observation:
+        rest = (self.loads.capacity - self.state.load) / self.unit
+        np.maximum(rest, 0.0, out=self.room[:, 0], casting="same_kind")
+        return {"items": self.items, "capacity": self.room, "action_mask": self.state.mask}
+
+    def info(self) -> Observation:
+        return {"value": self.state.gain, "weight": self.state.load}
+
+    def observation_space(self) -> spaces.Dict:
+        """Space of one copy's observation."""
+        high = np.broadcast_to(np.array([1.0, HEAVIEST], np.float32), (self.nodes, 2))
+        return spaces.Dict(
+            {
+                "items": spaces.Box(np.zeros_like(high), high.copy(), dtype=np.float32),
+                "capacity": spaces.Box(0, 1, (1,), np.float32),
+                "action_mask": spaces.Box(0, 1, (self.n_actions,), np.int8),
+            }
+        )
