@@ -15,6 +15,10 @@ BASE_SETTINGS = {
     "misc/catchctrlc": False,  # Python sees Ctrl-C; run_interruptibly passes it on
     "timing/clocktype": 2,  # wall clock
 }
+CLOSE_SETTINGS = {  # for a constraint on sums of real numbers, which the problems' checks accept up to 1e-9
+    "numerics/feastol": 1e-9,
+    "numerics/dualfeastol": 1e-9,
+}
 TOLERANCE = 1e-6  # SCIP's own, of feasibility and integrality
 MEAN = 1024.0  # of an objective's coefficients that are no integers, once scaled
 
