@@ -73,4 +73,13 @@ for _problem in ("tsp", "atsp"):
     SOLVERS.register(f"{_problem}/scip", "optgap.co.exact.tour_scip:solve")
 
 SOLVERS.register("cvrp/scip", "optgap.co.exact.cvrp_scip:solve")
+SOLVERS.register("op/scip", "optgap.co.exact.orienteering_scip:solve")
 SOLVERS.register("kp/scip", "optgap.co.exact.knapsack_scip:solve")
+for _problem in ("tsp", "atsp"):
+    SOLVERS.register(f"{_problem}/nearest-neighbour", "optgap.co.heuristics.tour_solvers:nearest_neighbour")
+    SOLVERS.register(f"{_problem}/random-insertion", "optgap.co.heuristics.tour_solvers:random_insertion")
+    SOLVERS.register(f"{_problem}/farthest-insertion", "optgap.co.heuristics.tour_solvers:farthest_insertion")
+    SOLVERS.register(f"{_problem}/3-opt", "optgap.co.heuristics.tour_solvers:three_opt")
+    SOLVERS.register(f"{_problem}/ils", "optgap.co.heuristics.tour_solvers:iterated")
+SOLVERS.register("tsp/2-opt", "optgap.co.heuristics.tour_solvers:two_opt")
+SOLVERS.register("atsp/patching", "optgap.co.heuristics.tour_solvers:patching")
