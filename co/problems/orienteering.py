@@ -82,7 +82,7 @@ class Orienteering:
         """Nodes in the unit square, node 0 start and end, Euclidean distances; Kool et al. 2019, appendix D.
 
         Args:
-            prize: "constant" (1 each), "uniform" ({1..100} / 100), or "distance": (1 + floor(99 d / d_max)) / 100 with
+            prize: "constant" (1 each), "uniform" ({1..100} / 100), or "distance": (1 + floor(d / d_max x 99)) / 100 with
                 the distance d to the depot, the hardest of the three and the one BQ-NCO reports on.
             limit: None takes 2, 3, 4 at 20, 50, 100 nodes and beyond.
 
@@ -97,7 +97,7 @@ class Orienteering:
         elif prize == "uniform":
             value = rng.integers(1, 101, nodes) / 100
         elif prize == "distance":
-            value = (1 + np.floor(99 * distance / distance.max())) / 100
+            value = (1 + np.floor(distance / distance.max() * 99)) / 100  # in this order the farthest is worth 1
         else:
             raise InputError(f"prize is {prize!r}; expected constant, uniform or distance")
         value[0] = 0.0
