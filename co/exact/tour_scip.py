@@ -28,7 +28,6 @@ from optgap.co.problems.tsp import ATSPInstance, tour_length
 
 LARGEST = 2_000  # nodes: beyond, a single LP may take longer than a budget
 CHUNK = 20  # perturbations a node between two looks at the clock
-NEIGHBOURS = 8
 
 
 def solve(instance: NetworkInstance, budget: Budget) -> Result:
@@ -64,7 +63,7 @@ class _Search:
             self.progress.proved(self.progress.cost)
             return
         self.progress.proved(0.0)
-        tour = self.local_search(self.nearest_neighbour())
+        tour = self.local_search()
         lp = SubtourLP(self.costs, tour, directed=self.directed)
         if not self.relax(lp) or self.progress.bound >= self.progress.cost:
             return
@@ -77,41 +76,38 @@ class _Search:
         tails, heads = np.nonzero(kept)
         _Model(self, tails, heads, lp.tight()).run(tour)
 
-    def found(self, tour: Any) -> float:
-        """Give a tour to the progress; its cost."""
+    def found(self, tour: Any) -> None:
+        """Give a tour to the progress."""
         tour = np.asarray(tour, np.int64)
-        cost = tour_length(self.instance, tour) / self.progress.unit
-        self.progress.found(tour, cost)
-        return cost
+        self.progress.found(tour, tour_length(self.instance, tour) / self.progress.unit)
 
-    def nearest_neighbour(self) -> I64:
-        """The tour that always goes to the nearest node."""
-        costs, tour = self.costs.copy(), np.zeros(self.n, np.int64)
-        costs[:, 0] = np.inf
-        for k in range(1, self.n):
-            tour[k] = np.argmin(costs[tour[k - 1]])
-            costs[:, tour[k]] = np.inf
-        self.found(tour)
-        return tour
-
-    def local_search(self, tour: I64) -> I64:
-        """Iterated local search until half of its perturbations brought nothing, or a tenth of the budget is spent."""
+    def local_search(self) -> I64:
+        """Iterated 3-opt until half of its perturbations have brought nothing, or a tenth of the budget is spent."""
         from optgap.co.heuristics import asymmetric_local_search, tour_local_search
         from optgap.co.heuristics.neighbour_lists import neighbour_lists
-        from optgap.co.heuristics.tour_search import TOLERANCE, load_tour, search_of, start_stream
+        from optgap.co.heuristics.random_stream import random_stream
+        from optgap.co.heuristics.tour_construction import nearest_neighbour
+        from optgap.co.heuristics.tour_search import LOGGED, MANY, TOLERANCE, WAITING, load_tour, search_of
 
-        kernel: Any = asymmetric_local_search if self.directed else tour_local_search
-        near, gap = neighbour_lists(self.costs, NEIGHBOURS)
+        kernels: Any = asymmetric_local_search if self.directed else tour_local_search
+        exchanges = () if self.directed else (3,)
+        near, gap = neighbour_lists(self.costs, kernels.NEIGHBOURS)
         state, tolerance = search_of(near, gap), TOLERANCE * float(gap.mean())
-        start_stream(state.random, self.budget.seed, 0)
-        load_tour(state, tour)
-        kernel.descend(self.costs, state, tolerance, False)
-        best, improved, done = self.found(state.tour), 0, 0
+        state.random[:] = random_stream(self.budget.seed)
+        load_tour(state, nearest_neighbour(self.costs, near, 0))
+        self.found(state.tour)
+        while state.counts[WAITING]:
+            state.counts[LOGGED] = 0
+            kernels.descend(self.costs, state, tolerance, *exchanges, MANY)
+        self.found(state.tour)
+        improved, done = 0, 0
         while done <= 2 * improved + CHUNK * self.n and self.progress.seconds() < 0.1 * self.budget.seconds:
-            kernel.iterate(self.costs, state, CHUNK * self.n, tolerance)
+            before = self.progress.cost
+            kernels.iterate(self.costs, state, CHUNK * self.n, tolerance)
+            self.found(state.tour)
             done += CHUNK * self.n
-            if (cost := self.found(state.tour)) < best:
-                best, improved = cost, done
+            if self.progress.cost < before - tolerance:  # less is rounding, of the sum of an equal tour
+                improved = done
         return state.tour.astype(np.int64)
 
     def relax(self, lp: SubtourLP) -> bool:
