@@ -73,6 +73,7 @@ for _problem in ("tsp", "atsp"):
     SOLVERS.register(f"{_problem}/scip", "optgap.co.exact.tour_scip:solve")
 
 SOLVERS.register("cvrp/scip", "optgap.co.exact.cvrp_scip:solve")
+SOLVERS.register("cvrp/pyvrp", "optgap.co.heuristics.pyvrp_solver:solve")
 SOLVERS.register("op/scip", "optgap.co.exact.orienteering_scip:solve")
 SOLVERS.register("kp/scip", "optgap.co.exact.knapsack_scip:solve")
 for _problem in ("tsp", "atsp"):
