@@ -170,7 +170,7 @@ def load_arrays(problem: str, path: str | Path) -> Sequence[TSPInstance] | Seque
 
 def _arrays(path: Path) -> dict[str, Any]:
     try:
-        with np.load(path, allow_pickle=False) as data:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as data:
             arrays = {name: data[name] for name in ("coords", "demands", "capacity", "lengths") if name in data}
         return {name: np.asarray(value, np.float64) for name, value in arrays.items()}
     except FileNotFoundError:
