@@ -19,6 +19,7 @@ from optgap.co.heuristics.neighbour_lists import nearest_of_all
 from optgap.co.heuristics.random_stream import below
 from optgap.co.heuristics.tour_search import (
     LOGGED,
+    MANY,
     TOLERANCE,
     WAITING,
     Search,
@@ -124,16 +125,18 @@ def _improve_node(space: Any, s: Search, t1: int, tolerance: float) -> float:
     return best
 
 
-@njit(cache=True, **KERNEL)
-def descend(space: Any, s: Search, tolerance: float, bounded: bool) -> float:
-    """Search from the queued nodes until none is left, or (``bounded``) until the log is nearly full; the gain."""
+@njit(cache=True, nogil=True, **KERNEL)
+def descend(space: Any, s: Search, tolerance: float, nodes: int) -> float:
+    """Search from queued nodes until none is left, ``nodes`` have been searched or the log is full; returns the gain."""
     total = 0.0
-    while s.counts[WAITING] > 0:
+    for _ in range(nodes):
+        if s.counts[WAITING] == 0 or log_is_full(s):
+            break
         t1, gain = pop(s), 1.0
         while gain > 0.0:
-            if bounded and log_is_full(s):
-                clear_queue(s)
-                return total
+            if log_is_full(s):
+                push(s, t1)
+                break
             gain = _improve_node(space, s, t1, tolerance)
             total += gain
     return total
@@ -172,7 +175,8 @@ def iterate(space: Any, s: Search, iterations: int, tolerance: float) -> float:
     for _ in range(iterations):
         s.counts[LOGGED] = 0
         gain = _double_bridge(space, s, longest)
-        gain += descend(space, s, tolerance, True)
+        gain += descend(space, s, tolerance, MANY)
+        clear_queue(s)
         if gain < 0.0:
             _undo(s)
         else:
@@ -208,7 +212,9 @@ def improve_asymmetric_tours(matrices: F8, tours: Any, iterations: int, seed: in
         start_stream(s.random, seed, b)
         load_tour(s, tours[b])
         if n > 2:
-            descend(matrices[b], s, tolerance, False)
+            while s.counts[WAITING] > 0:
+                s.counts[LOGGED] = 0
+                descend(matrices[b], s, tolerance, MANY)
             iterate(matrices[b], s, iterations, tolerance)
         out[b] = s.tour
         lengths[b] = length_of(matrices[b], s.tour)

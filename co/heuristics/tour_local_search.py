@@ -19,6 +19,7 @@ from optgap.co.heuristics.neighbour_lists import nearest_of_all
 from optgap.co.heuristics.random_stream import below
 from optgap.co.heuristics.tour_search import (
     LOGGED,
+    MANY,
     TOLERANCE,
     WAITING,
     Search,
@@ -108,11 +109,11 @@ def _apply(s: Search, kind: int, t1: int, t2: int, t3: int, t4: int, t5: int, t6
 
 
 @njit(cache=True, **KERNEL)
-def _best_move(space: Any, s: Search, t1: int, t2: int, forward: bool, tolerance: float) -> Any:
+def _best_move(space: Any, s: Search, t1: int, t2: int, forward: bool, tolerance: float, exchanges: int) -> Any:
     """Best 2-opt or sequential 3-opt move that takes out edge t1-t2, t2 being next to t1 in the direction given.
 
-    Returns gain, kind (0: none; 1: 2-opt; 2: 3-opt through a 2-opt move; 3: two segments swapped; 4: two segments
-    reversed in place), t3, t4, t5, t6.
+    ``exchanges`` is 2 for 2-opt moves alone. Returns gain, kind, t3, t4, t5, t6; kind is 0: none; 1: 2-opt; 2: 3-opt
+    through a 2-opt move; 3: two segments swapped; 4: two segments reversed in place.
     """
     best, kind, b3, b4, b5, b6 = tolerance, 0, t1, t1, t1, t1
     K = s.near.shape[1]
@@ -131,6 +132,8 @@ def _best_move(space: Any, s: Search, t1: int, t2: int, forward: bool, tolerance
         gain = g2 - distance(space, t4, t1)
         if gain > best:
             best, kind, b3, b4 = gain, 1, t3, t4
+        if exchanges == 2:
+            continue
         for j in range(K):
             g3 = g2 - s.gap[t4, j]
             if g3 <= tolerance:
@@ -168,11 +171,11 @@ def _best_move(space: Any, s: Search, t1: int, t2: int, forward: bool, tolerance
 
 
 @njit(cache=True, **KERNEL)
-def _improve_node(space: Any, s: Search, t1: int, tolerance: float) -> float:
+def _improve_node(space: Any, s: Search, t1: int, tolerance: float, exchanges: int) -> float:
     """Apply the best move from one of the two edges at ``t1`` and queue its ends; returns the gain, 0 if none."""
     for forward in (True, False):
         t2 = following(s, t1, forward)
-        gain, kind, t3, t4, t5, t6 = _best_move(space, s, t1, t2, forward, tolerance)
+        gain, kind, t3, t4, t5, t6 = _best_move(space, s, t1, t2, forward, tolerance, exchanges)
         if kind > 0:
             _apply(s, kind, t1, t2, t3, t4, t5, t6)
             push(s, t1)
@@ -186,17 +189,23 @@ def _improve_node(space: Any, s: Search, t1: int, tolerance: float) -> float:
     return 0.0
 
 
-@njit(cache=True, **KERNEL)
-def descend(space: Any, s: Search, tolerance: float, bounded: bool) -> float:
-    """Search from the queued nodes until none is left, or (``bounded``) until the log is nearly full; the gain."""
+@njit(cache=True, nogil=True, **KERNEL)
+def descend(space: Any, s: Search, tolerance: float, exchanges: int, nodes: int) -> float:
+    """Search from queued nodes until none is left, ``nodes`` have been searched or the log is full; returns the gain.
+
+    Args:
+        exchanges: 2 for 2-opt moves alone, 3 for all.
+    """
     total = 0.0
-    while s.counts[WAITING] > 0:
+    for _ in range(nodes):
+        if s.counts[WAITING] == 0 or log_is_full(s):
+            break
         t1, gain = pop(s), 1.0
         while gain > 0.0:
-            if bounded and log_is_full(s):
-                clear_queue(s)
-                return total
-            gain = _improve_node(space, s, t1, tolerance)
+            if log_is_full(s):
+                push(s, t1)
+                break
+            gain = _improve_node(space, s, t1, tolerance, exchanges)
             total += gain
     return total
 
@@ -243,7 +252,8 @@ def iterate(space: Any, s: Search, iterations: int, tolerance: float) -> float:
     for _ in range(iterations):
         s.counts[LOGGED] = 0
         gain = _double_bridge(space, s, longest)
-        gain += descend(space, s, tolerance, True)
+        gain += descend(space, s, tolerance, 3, MANY)
+        clear_queue(s)
         if gain < 0.0:
             _undo(s)
         else:
@@ -284,7 +294,9 @@ def improve_tours(coordinates: F8, tours: Any, iterations: int, seed: int) -> An
         start_stream(s.random, seed, b)
         load_tour(s, tours[b])
         if n > 3:
-            descend(table, s, tolerance, False)
+            while s.counts[WAITING] > 0:
+                s.counts[LOGGED] = 0
+                descend(table, s, tolerance, 3, MANY)
             iterate(table, s, iterations, tolerance)
         out[b] = s.tour
         lengths[b] = length_of(table, s.tour)
