@@ -32,6 +32,7 @@ from optgap.co.core import InputError
 FORMAT_VERSION = 1
 
 WEIGHTS, OPTIMIZER, STATE = "weights.safetensors", "optimizer.safetensors", "state.json"
+VALUE = "value"  # "<parameter>/value" in the optimizer's file: what the learner's parameter is
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,17 @@ class Checkpoint:
     weights: dict[str, Tensor]
     optimizer: dict[str, Tensor] | None
 
-    def restore(self, agent: Any, module: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> None:
-        """Put the counters into ``agent`` and the tensors into ``module`` and ``optimizer``.
+    def restore(
+        self,
+        agent: Any,
+        module: nn.Module,
+        optimizer: torch.optim.Optimizer | None = None,
+        learner: nn.Module | None = None,
+    ) -> None:
+        """Put the counters into ``agent`` and the tensors into ``module``, ``optimizer`` and ``learner``.
+
+        ``learner`` is the module whose parameters the optimizer moves where that is not ``module``; a checkpoint
+        without an optimizer gives it the weights of ``module``.
 
         Raises:
             InputError: a tensor is missing, unexpected or of another shape; nothing has been changed.
@@ -58,8 +68,13 @@ class Checkpoint:
         expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
         _match(self.path / WEIGHTS, {name: tuple(tensor.shape) for name, tensor in self.weights.items()}, expected)
         if self.optimizer is not None and optimizer is not None:
-            _load_optimizer(self.path / OPTIMIZER, self.optimizer, module, optimizer)
+            moved, values = _split_learner(self.path / OPTIMIZER, self.optimizer, learner)
+            _load_optimizer(self.path / OPTIMIZER, moved, learner or module, optimizer)
+        else:
+            values = self.weights
         module.load_state_dict(self.weights)
+        if learner is not None:
+            learner.load_state_dict(values)
         agent.steps, agent.updates = self.steps, self.updates
 
 
@@ -70,10 +85,13 @@ def write_checkpoint(
     module: nn.Module,
     optimizer: torch.optim.Optimizer | None = None,
     statistics: Mapping[str, float] | None = None,
+    learner: nn.Module | None = None,
 ) -> None:
     """Write the folder ``path``; a kill at any moment leaves the previous checkpoint or the new one, never a mixture.
 
-    Without ``optimizer`` the folder holds weights to be used, not a training run to be resumed.
+    Without ``optimizer`` the folder holds weights to be used, not a training run to be resumed. ``learner`` is the
+    module whose parameters the optimizer moves where that is not ``module`` (which then holds their average, say); its
+    weights are kept beside the optimizer's state.
 
     Raises:
         InputError: the folder cannot be written, or a configuration cannot be expressed in json.
@@ -102,7 +120,10 @@ def write_checkpoint(
         partial.mkdir()
         (partial / WEIGHTS).write_bytes(to_bytes(_plain(module.state_dict())))
         if optimizer is not None:
-            (partial / OPTIMIZER).write_bytes(to_bytes(_plain(_optimizer_tensors(module, optimizer))))
+            tensors = _optimizer_tensors(learner or module, optimizer)
+            if learner is not None:
+                tensors |= {f"{name}/{VALUE}": tensor for name, tensor in learner.state_dict().items()}
+            (partial / OPTIMIZER).write_bytes(to_bytes(_plain(tensors)))
         (partial / STATE).write_text(text, encoding="utf-8")
         for file in partial.iterdir():
             _sync(file)
@@ -256,6 +277,18 @@ def _load_optimizer(
             raise InputError(f"{file}: {name!r} has shape {tuple(tensor.shape)}; expected {tuple(parameter.shape)}")
         state.setdefault(index, {})[key] = tensor
     optimizer.load_state_dict({"state": state, "param_groups": saved["param_groups"]})
+
+
+def _split_learner(
+    file: Path, tensors: dict[str, Tensor], learner: nn.Module | None
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The optimizer's own tensors, and the learner's weights by their names (none without a learner)."""
+    if learner is None:
+        return tensors, {}
+    values = {name.rpartition("/")[0]: tensor for name, tensor in tensors.items() if name.endswith(f"/{VALUE}")}
+    expected = {name: tuple(tensor.shape) for name, tensor in learner.state_dict().items()}
+    _match(file, {name: tuple(tensor.shape) for name, tensor in values.items()}, expected)
+    return {name: tensor for name, tensor in tensors.items() if not name.endswith(f"/{VALUE}")}, values
 
 
 def _match(file: Path, found: dict[str, tuple[int, ...]], expected: dict[str, tuple[int, ...]]) -> None:

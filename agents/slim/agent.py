@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from optgap.agents.common.checkpoint import STATE, read_checkpoint, write_checkpoint
 from optgap.agents.common.contracts import Callback
+from optgap.agents.common.schedules import cosine
 from optgap.agents.common.seeding import Stream, derived_seed, seed_learner
 from optgap.agents.common.tensors import Tree, is_single, map_tree, resolve_device, to_tensors
 from optgap.agents.nn.job_shop import JobShopActorCritic
@@ -72,8 +72,12 @@ class SLIM:
                 actions = play(self.policy.network, batch, config.samples, self.device, generator=generator)
                 makespan = batch.state.makespan.reshape(config.instances, config.samples)
                 loss = self._loss(instances, actions, makespan)
+                share = self.steps / max(total_steps, 1)
+                rate = cosine(
+                    config.learning_rate, config.final_learning_rate, share, self.updates, config.warmup_updates
+                )
                 for group in self.optimizer.param_groups:
-                    group["lr"] = self._learning_rate(total_steps)
+                    group["lr"] = rate
                 self.optimizer.zero_grad()
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(self.policy.parameters(), config.max_grad_norm)
@@ -106,13 +110,6 @@ class SLIM:
         encoded = encode(network, batch, 1, self.device)
         decisions, labels, _ = record(batch, actions[:, best], self.device)
         return -log_probability(network, encoded, decisions, labels, batch.jobs).mean()
-
-    def _learning_rate(self, total_steps: int) -> float:
-        config = self.config
-        share = min(1.0, self.steps / max(total_steps, 1))
-        cosine = 0.5 * (1 + math.cos(math.pi * share))
-        peak = config.final_learning_rate + (config.learning_rate - config.final_learning_rate) * cosine
-        return peak * min(1.0, (self.updates + 1) / (config.warmup_updates + 1))
 
     def predict(
         self,

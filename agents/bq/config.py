@@ -1,0 +1,80 @@
+"""Hyperparameters of the BQ agents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from optgap.co.core import InputError
+
+# name -> width, layers, heads, hidden; "full" is BQ-NCO's (4 more heads let every slope of the bias have one head more)
+SIZES: dict[str, tuple[int, int, int, int]] = {
+    "tiny": (32, 2, 4, 64),
+    "small": (128, 6, 8, 256),
+    "full": (192, 9, 12, 512),
+}
+
+
+@dataclass
+class BQConfig:
+    """Imitation of near-optimal solutions over random sub-instances (BQ-NCO, arXiv 2301.03313, section 4).
+
+    Raises:
+        InputError: a value is out of its range.
+    """
+
+    size: str = "small"
+    """Network: "small" (0.8M parameters, trains on a CPU), "full" (3.5M, the paper's width and depth), "tiny" (tests)."""
+    tokens: int = 8192
+    """Tokens an update: sub-instances times their size."""
+    learning_rate: float = 2e-3
+    """Step size of AdamW at its peak."""
+    final_learning_rate: float = 1e-5
+    """Step size at the last step that ``learn`` was asked for; the descent follows a cosine."""
+    warmup_updates: int = 100
+    """Updates over which the step size rises from 0."""
+    weight_decay: float = 0.01
+    """Of AdamW."""
+    max_grad_norm: float = 1.0
+    """Gradients are scaled down to this norm."""
+    averaging: float = 0.999
+    """Decay of the average of the weights, which is what acts; it forgets faster during the first updates."""
+    edge_weight: float = 1.0
+    """Of the loss of the expert's neighbours beside that of its next action."""
+    chosen_weight: float = 0.5
+    """Of the loss of what the expert's solution contains (orienteering, knapsack)."""
+    crop: float = 0.3
+    """Share of updates that see the nearest candidates alone, as decoding on a large instance does."""
+    nearest: Any = 100
+    """Candidates that decoding looks at, the nearest ones; None: all."""
+    labels: int = 20_000
+    """Labelled instances in the end; training begins with the first 1,024 and adds 128 every ``label_interval`` updates."""
+    label_interval: int = 40
+    """Updates after which the labels grow."""
+    label_effort: float = 1.0
+    """Of the heuristic that makes the labels; 2 searches twice as long."""
+    label_folder: str = "runs/labels"
+    """Where labels are kept; runs with the same instances share them."""
+    label_processes: int = 1
+    """Processes that make labels beside the training; 0: the training waits for them."""
+    checkpoint_interval: int = 200
+    """Updates from one checkpoint to the next."""
+
+    def __post_init__(self) -> None:
+        name = type(self).__name__
+        if self.size not in SIZES:
+            raise InputError(f"{name}: size is {self.size!r}; expected one of {', '.join(SIZES)}")
+        for key in ("tokens", "labels", "label_interval", "checkpoint_interval"):
+            if getattr(self, key) < 1:
+                raise InputError(f"{name}: {key} is {getattr(self, key)}; expected at least 1")
+        for key in ("warmup_updates", "weight_decay", "edge_weight", "chosen_weight", "label_processes"):
+            if not getattr(self, key) >= 0:
+                raise InputError(f"{name}: {key} is {getattr(self, key)}; expected at least 0")
+        if not 0 < self.final_learning_rate <= self.learning_rate:
+            raise InputError(f"{name}: expected 0 < final_learning_rate <= learning_rate")
+        if not self.max_grad_norm > 0 or not self.label_effort > 0:
+            raise InputError(f"{name}: expected max_grad_norm and label_effort above 0")
+        if not 0 <= self.averaging < 1 or not 0 <= self.crop <= 1:
+            raise InputError(f"{name}: expected 0 <= averaging < 1, 0 <= crop <= 1")
+        if self.nearest is not None and (not isinstance(self.nearest, int) or self.nearest < 1):
+            raise InputError(f"{name}: nearest is {self.nearest!r}; expected at least 1, or null for all")

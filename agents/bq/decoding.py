@@ -1,0 +1,66 @@
+"""Solving instances step by step with a BQ network: greedily, by sampling, by beam search."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from optgap.agents.bq.tasks.task import State, Task
+from optgap.agents.nn.bq import BQNetwork, Reduced
+from optgap.agents.nn.precision import mixed_precision
+
+
+@torch.no_grad()
+def log_probabilities(network: BQNetwork, reduced: Reduced, temperature: float = 1.0) -> Tensor:
+    """(B, n * A) log-probabilities of the actions, in bfloat16 arithmetic; token-major."""
+    with mixed_precision(reduced.features.device):
+        scores = network(reduced).actions
+    return (scores.flatten(1) / temperature).log_softmax(1)
+
+
+def act(state: State, node: Tensor, flat: Tensor, actions: int) -> None:
+    """Do the actions ``flat`` (B,), indices of token-major scores, where ``node`` (B, n) names the tokens' nodes."""
+    token = flat // actions
+    state.step(node.gather(1, token[:, None])[:, 0], flat % actions)
+
+
+def play(
+    network: BQNetwork,
+    task: Task,
+    state: State,
+    *,
+    nearest: int | None = None,
+    temperature: float = 0.0,
+    generator: torch.Generator | None = None,
+) -> tuple[NDArray[np.float64], list[NDArray[np.int64]]]:
+    """Play every row to its end; the likeliest action at temperature 0, a sampled one above.
+
+    Returns:
+        (B,) costs in the problem's sense as the state counts them, and the B solutions.
+    """
+    rows = len(state.owner)
+    costs = np.zeros(rows)
+    solutions: list[Any] = [None] * rows
+    number = np.arange(rows)
+    while True:
+        alive = state.alive()
+        if not bool(alive.all()):
+            ended = state.select((~alive).nonzero()[:, 0])
+            at = number[(~alive).cpu().numpy()]
+            costs[at] = ended.costs().cpu().numpy()
+            for index, solution in zip(at.tolist(), ended.solutions(), strict=True):
+                solutions[index] = solution
+            if not bool(alive.any()):
+                return costs, solutions
+            state, number = state.select(alive.nonzero()[:, 0]), number[alive.cpu().numpy()]
+        reduced, node = state.reduced(nearest)
+        logs = log_probabilities(network, reduced, temperature or 1.0)
+        if temperature > 0:
+            flat = torch.multinomial(logs.exp(), 1, generator=generator)[:, 0]
+        else:
+            flat = logs.argmax(1)
+        act(state, node, flat, task.actions)

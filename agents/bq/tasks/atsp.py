@@ -1,0 +1,130 @@
+"""The asymmetric TSP as a path problem: no coordinates, only the matrix of distances among what remains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from optgap.agents.bq.tasks.task import Labels, State, Targets, Task, neighbours, path_roles
+from optgap.agents.nn.bq import Reduced
+from optgap.co.problems.tsp import ATSPInstance
+
+
+class ArcState(State):
+    """Partial paths from node 0 back to it over N nodes with an asymmetric matrix."""
+
+    rows = ("left", "path", "length")
+
+    def __init__(self, matrix: Tensor, owner: Tensor) -> None:
+        """Begin at the first state.
+
+        Args:
+            matrix: (I, N, N) float32 distances from row to column.
+            owner: (B,) instance of each row.
+        """
+        self.matrix, self.owner = matrix, owner
+        rows, nodes = len(owner), matrix.shape[1]
+        self.left = torch.ones(rows, nodes, dtype=torch.bool, device=matrix.device)
+        self.left[:, 0] = False
+        self.path = torch.zeros(rows, nodes, dtype=torch.int64, device=matrix.device)
+        self.length = torch.zeros(rows, dtype=torch.float64, device=matrix.device)
+        self.steps = 1
+
+    def reduced(self, nearest: int | None) -> tuple[Reduced, Tensor]:
+        left = self.left.shape[1] - self.steps
+        origin = self.path[:, self.steps - 1]
+        if nearest is None or nearest >= left:
+            candidates = self.left.nonzero()[:, 1].view(len(self.owner), left)
+        else:
+            far = self.matrix[self.owner, origin].masked_fill(~self.left, torch.inf)
+            candidates = far.topk(nearest, dim=1, largest=False).indices
+        node = torch.cat([origin[:, None], torch.zeros_like(origin)[:, None], candidates], 1)
+        return reduce(self.matrix[self.owner[:, None, None], node[:, :, None], node[:, None, :]]), node
+
+    def step(self, node: Tensor, action: Tensor) -> None:
+        every = torch.arange(len(node), device=node.device)
+        self.length = self.length + self.matrix[self.owner, self.path[:, self.steps - 1], node].double()
+        self.path, self.left = self.path.clone(), self.left.clone()
+        self.path[:, self.steps] = node
+        self.left[every, node] = False
+        self.steps += 1
+
+    def alive(self) -> Tensor:
+        return torch.full((len(self.owner),), self.steps < self.left.shape[1], device=self.matrix.device)
+
+    def costs(self) -> Tensor:
+        return self.length + self.matrix[self.owner, self.path[:, self.steps - 1], 0].double()
+
+    def solutions(self) -> list[NDArray[np.int64]]:
+        return list(self.path[:, : self.steps].cpu().numpy())
+
+
+class ATSPTask(Task):
+    """Tokens: origin, destination, remaining nodes.
+
+    Features, each log(1 + distance in units of the mean distance to a nearest node): from and to the origin, to and
+    from the destination, the shortest way out and in. The matrix itself enters as the bias of the attention.
+    """
+
+    features: ClassVar[int] = 6
+    symmetric: ClassVar[bool] = False
+    planar: ClassVar[bool] = False
+
+    def start(self, instances: Sequence[ATSPInstance], device: torch.device) -> ArcState:
+        matrix = torch.from_numpy(np.stack([instance.distances for instance in instances])).to(device, torch.float32)
+        return ArcState(matrix, torch.arange(len(instances), device=device))
+
+    def label(self, draw: Any, seeds: Sequence[int], effort: float) -> Labels:
+        from optgap.co.heuristics.asymmetric_local_search import improve_asymmetric_tours
+
+        instances = [draw(np.random.default_rng(seed)) for seed in seeds]
+        matrices = np.stack([instance.distances for instance in instances])
+        count, nodes, _ = matrices.shape
+        tours = np.argsort(np.random.default_rng(seeds[0]).random((count, nodes)), axis=1)
+        best, _ = improve_asymmetric_tours(matrices, tours, int(effort * 60 * nodes), seeds[0])
+        return self.encode(instances, list(best))
+
+    def encode(self, instances: Sequence[ATSPInstance], solutions: Sequence[NDArray[np.int64]]) -> Labels:
+        """The matrices with rows and columns in the order of the tour."""
+        found = [i.distances[np.ix_(tour, tour)] for i, tour in zip(instances, solutions, strict=True)]
+        return {"matrix": np.stack(found).astype(np.float32)}
+
+    def tokens(self, labels: Labels, share: float) -> int:
+        return 2 + max(1, round(share * (labels["matrix"].shape[1] - 1)))
+
+    def subinstances(
+        self, labels: Labels, rows: NDArray[np.int64], share: float, nearest: int | None, rng: np.random.Generator
+    ) -> tuple[Reduced, Targets]:
+        """A random stretch of the optimal tour."""
+        nodes, size = labels["matrix"].shape[1], self.tokens(labels, share) - 2
+        first = rng.integers(nodes, size=len(rows))
+        place = np.concatenate([[0, size + 1], np.arange(1, size + 1)])
+        index = (first[:, None] + place) % nodes
+        matrix = torch.from_numpy(labels["matrix"][rows[:, None, None], index[:, :, None], index[:, None, :]])
+        position = torch.from_numpy(np.broadcast_to(place, index.shape).astype(np.float32))
+        if nearest is not None and nearest < size:
+            kept = matrix[:, 0, 2:].topk(nearest, dim=1, largest=False).indices + 2
+            kept = torch.cat([torch.tensor([[0, 1]]).expand(len(kept), 2), kept], 1)
+            every = torch.arange(len(kept))[:, None, None]
+            matrix, position = matrix[every, kept[:, :, None], kept[:, None, :]], position.gather(1, kept)
+        edges = neighbours(position, symmetric=False)
+        return reduce(matrix), Targets(edges[:, 0, :, None] > 0, edges, None)
+
+
+def reduce(matrix: Tensor) -> Reduced:
+    """Reduced instances of the distances (B, n, n) among origin, destination and candidates."""
+    batch, tokens, _ = matrix.shape
+    own = torch.eye(tokens, dtype=torch.bool, device=matrix.device)
+    others = matrix.masked_fill(own, torch.inf)
+    out, into = others.amin(2), others.amin(1)
+    unit = out.mean(1).clamp(min=1e-9)[:, None]
+    seen = [matrix[:, 0], matrix[:, :, 0], matrix[:, :, 1], matrix[:, 1], out, into]
+    features = torch.stack([(item / unit).log1p() for item in seen], 2)
+    allowed = torch.ones(batch, tokens, 1, dtype=torch.bool, device=matrix.device)
+    allowed[:, :2] = False
+    return Reduced(features, path_roles(batch, tokens, matrix.device), matrix, allowed, None)

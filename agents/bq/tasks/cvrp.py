@@ -1,0 +1,201 @@
+"""The CVRP as a path problem with a capacity: remaining customers, the place of the vehicle, what it can still load."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from optgap.agents.bq.tasks.task import (
+    Labels,
+    State,
+    Targets,
+    Task,
+    nearest_left,
+    nearest_tokens,
+    neighbours,
+    path_roles,
+    plane,
+    symmetries,
+)
+from optgap.agents.nn.bq import Reduced
+from optgap.co.problems.cvrp import CVRPInstance, split_routes
+
+DIRECT, VIA_DEPOT = 0, 1
+TOLERANCE = 1e-6  # of the capacity: demands are shares in float32
+
+
+class RouteState(State):
+    """Partial routes over C customers; the depot is node 0."""
+
+    rows = ("left", "path", "capacity", "length")
+
+    def __init__(self, xy: Tensor, demand: Tensor, owner: Tensor) -> None:
+        """Begin at the first state.
+
+        Args:
+            xy: (I, N, 2) float32 positions, the depot first.
+            demand: (I, N) float32 shares of the capacity, 0 for the depot.
+            owner: (B,) instance of each row.
+        """
+        self.xy, self.demand, self.owner = xy, demand, owner
+        rows, nodes = len(owner), xy.shape[1]
+        self.left = torch.ones(rows, nodes, dtype=torch.bool, device=xy.device)
+        self.left[:, 0] = False
+        # each customer takes two places: a 0 (it is reached from the depot) or -1 (it is not), and itself
+        self.path = torch.zeros(rows, 2 * nodes, dtype=torch.int64, device=xy.device)
+        self.capacity = torch.ones(rows, device=xy.device)
+        self.length = torch.zeros(rows, dtype=torch.float64, device=xy.device)
+        self.steps = 0  # customers served
+
+    def _origin(self) -> Tensor:
+        return self.path[:, 2 * self.steps - 1] if self.steps else torch.zeros_like(self.owner)
+
+    def reduced(self, nearest: int | None) -> tuple[Reduced, Tensor]:
+        left = self.left.shape[1] - 1 - self.steps
+        origin = self._origin()
+        candidates = nearest_left(self.xy, self.owner, origin, self.left, left, nearest)
+        node = torch.cat([origin[:, None], torch.zeros_like(origin)[:, None], candidates], 1)
+        demand = self.demand[self.owner[:, None], node]
+        demand[:, 0] = 0.0  # what the vehicle carries already counts in its capacity
+        return reduce(self.xy[self.owner[:, None], node], demand, self.capacity, origin == 0), node
+
+    def step(self, node: Tensor, action: Tensor) -> None:
+        every = torch.arange(len(node), device=node.device)
+        origin, depot = self._origin(), torch.zeros_like(node)
+        via = (action == VIA_DEPOT) | (origin == 0)
+        detour = self._distance(origin, depot) + self._distance(depot, node)
+        self.length = self.length + torch.where(via, detour, self._distance(origin, node))
+        demand = self.demand[self.owner, node]
+        self.capacity = torch.where(via, 1.0, self.capacity) - demand
+        self.path, self.left = self.path.clone(), self.left.clone()
+        self.path[:, 2 * self.steps] = torch.where(via, depot, torch.full_like(node, -1))
+        self.path[:, 2 * self.steps + 1] = node
+        self.left[every, node] = False
+        self.steps += 1
+
+    def _distance(self, a: Tensor, b: Tensor) -> Tensor:
+        return (self.xy[self.owner, a].double() - self.xy[self.owner, b].double()).square().sum(1).sqrt()
+
+    def alive(self) -> Tensor:
+        return torch.full((len(self.owner),), self.steps < self.left.shape[1] - 1, device=self.xy.device)
+
+    def costs(self) -> Tensor:
+        return self.length + self._distance(self._origin(), torch.zeros_like(self.owner))
+
+    def solutions(self) -> list[NDArray[np.int64]]:
+        flat = self.path[:, : 2 * self.steps].cpu().numpy()
+        return [np.concatenate([row[row >= 0], [0]]) for row in flat]
+
+
+class CVRPTask(Task):
+    """Tokens: origin, depot, remaining customers.
+
+    Features: :func:`optgap.agents.bq.tasks.task.plane`, the demand, the remaining capacity, and what is left of it
+    after a visit (shares of the capacity). Actions: directly, or via the depot.
+
+    BQ-NCO orders the expert's routes by their leftover capacity, so that one next action is the label. Here every first
+    or last customer of a remaining route is a right answer when a route begins: all orders of routes cost the same.
+    """
+
+    features: ClassVar[int] = 7
+    actions: ClassVar[int] = 2
+
+    def start(self, instances: Sequence[CVRPInstance], device: torch.device) -> RouteState:
+        xy = torch.from_numpy(np.stack([i.positions for i in instances])).to(device, torch.float32)
+        demand = torch.from_numpy(np.stack([i.demand / i.capacity for i in instances])).to(device, torch.float32)
+        return RouteState(xy, demand, torch.arange(len(instances), device=device))
+
+    def label(self, draw: Any, seeds: Sequence[int], effort: float) -> Labels:
+        from optgap.co.heuristics.ruin_recreate import improve_route_batch
+
+        instances = [draw(np.random.default_rng(seed)) for seed in seeds]
+        coordinates = np.stack([i.positions for i in instances])
+        demand = np.stack([i.demand for i in instances])
+        capacity = np.array([i.capacity for i in instances])
+        iterations = int(effort * 400 * demand.shape[1])
+        return self.encode(instances, list(improve_route_batch(coordinates, demand, capacity, iterations, seeds[0])))
+
+    def encode(self, instances: Sequence[CVRPInstance], solutions: Sequence[NDArray[np.int64]]) -> Labels:
+        routes = [split_routes(solution) for solution in solutions]
+        return {
+            "xy": np.stack([i.positions for i in instances]).astype(np.float32),
+            "demand": np.stack([i.demand / i.capacity for i in instances]).astype(np.float32),
+            "order": np.stack([np.concatenate(found) for found in routes]).astype(np.int64),
+            "route": np.stack([np.repeat(np.arange(len(f)), [len(r) for r in f]) for f in routes]).astype(np.int64),
+        }
+
+    def tokens(self, labels: Labels, share: float) -> int:
+        return 2 + max(1, round(share * labels["order"].shape[1]))
+
+    def subinstances(
+        self, labels: Labels, rows: NDArray[np.int64], share: float, nearest: int | None, rng: np.random.Generator
+    ) -> tuple[Reduced, Targets]:
+        """The routes in a random order and each in a random direction; the last customers remain."""
+        size = self.tokens(labels, share) - 2
+        order, route = labels["order"][rows], labels["route"][rows]
+        batch, customers = order.shape
+        rank = np.take_along_axis(rng.random((batch, customers)), route, 1)  # a random number a route
+        sign = np.take_along_axis(rng.choice([-1, 1], size=(batch, customers)), route, 1)
+        shuffled = np.lexsort((np.arange(customers) * sign, rank), axis=1)
+        order, route = np.take_along_axis(order, shuffled, 1), np.take_along_axis(route, shuffled, 1)
+        demand = labels["demand"][rows]
+        served, left = order[:, : customers - size], order[:, customers - size :]
+        left_route = route[:, customers - size :]
+        none = np.zeros((batch, 1), bool)
+        under_way, origin, capacity = none[:, 0], np.zeros(batch, np.int64), np.ones(batch, np.float32)
+        if size < customers:
+            now = route[:, customers - size - 1]
+            under_way, origin = now == left_route[:, 0], served[:, -1]
+            carried = np.where(route[:, : customers - size] == now[:, None], np.take_along_axis(demand, served, 1), 0.0)
+            capacity = (1 - carried.sum(1)).astype(np.float32)
+        change = np.diff(left_route, axis=1) != 0
+        first = np.concatenate([~under_way[:, None], change], 1)
+        last = np.concatenate([change, ~none], 1)
+        fresh = np.concatenate([~under_way[:, None], change], 1).cumsum(1) > 0  # on a route that is not under way
+        # one step along a route, two from a route to the next, so that those are no neighbours
+        position = np.concatenate([none, none, 1 + first], 1).cumsum(1).astype(np.float32)
+        position[:, 1] = np.nan
+        position[origin == 0, 0] = np.nan
+        index = np.concatenate([origin[:, None], none.astype(np.int64), left], 1)
+        xy = symmetries(rng, torch.from_numpy(labels["xy"][rows[:, None], index]))
+        share = torch.from_numpy(np.take_along_axis(demand, index, 1))
+        share[:, 0] = 0.0
+        marks = np.stack([first | last, (first | last) & fresh])  # next to the depot; where a route may begin
+        marks = np.concatenate([np.zeros((2, batch, 2), bool), marks], 2)
+        place, beside, begins = torch.from_numpy(position), *torch.from_numpy(marks)
+        if nearest is not None and nearest < size:
+            kept = nearest_tokens(xy, nearest)
+            xy = xy.gather(1, kept[:, :, None].expand(-1, -1, 2))
+            share, place, beside, begins = (item.gather(1, kept) for item in (share, place, beside, begins))
+        edges = neighbours(place)
+        going, at_depot = torch.from_numpy(under_way)[:, None], torch.from_numpy(origin == 0)[:, None]
+        direct = torch.where(at_depot, begins, going & (edges[:, 0] > 0))
+        actions = torch.stack([direct, begins & ~going & ~at_depot], 2)
+        weight = (edges > 0).float()
+        weight[:, :, 1] = beside.float()
+        edges = weight / weight.sum(2, keepdim=True).clamp(min=1.0)
+        return reduce(xy, share, torch.from_numpy(capacity), at_depot[:, 0]), Targets(actions, edges, None)
+
+
+def reduce(xy: Tensor, demand: Tensor, capacity: Tensor, at_depot: Tensor) -> Reduced:
+    """Reduced instances.
+
+    Args:
+        xy: (B, n, 2) positions of origin, depot, candidates.
+        demand: (B, n) shares of the capacity; 0 for the first two.
+        capacity: (B,) remaining share.
+        at_depot: (B,) bool.
+    """
+    features, distances, _ = plane(xy)
+    batch, tokens, _ = xy.shape
+    room = capacity[:, None].expand(batch, tokens)
+    features = torch.cat([features, torch.stack([demand, room, room - demand], 2)], 2)
+    allowed = torch.zeros(batch, tokens, 2, dtype=torch.bool, device=xy.device)
+    allowed[:, 2:, DIRECT] = (demand <= room + TOLERANCE)[:, 2:]
+    allowed[:, 2:, VIA_DEPOT] = ~at_depot[:, None]
+    return Reduced(features, path_roles(batch, tokens, xy.device), distances, allowed, None)

@@ -1,0 +1,163 @@
+"""What a problem offers to the BQ agents: a state while decoding, and sub-instances of labelled solutions."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from optgap.agents.nn.bq import Reduced
+
+Labels = Mapping[str, NDArray[Any]]  # arrays whose first axis counts the labelled instances
+
+
+class Targets(NamedTuple):
+    """What imitation asks of the scores of a batch of B reduced instances with n tokens and A actions a token."""
+
+    actions: Tensor  # (B, n, A) bool: the expert's next actions, any of which is right
+    edges: Tensor | None  # (B, n, n) float32: rows sum to 1 where the expert's neighbours are known, else to 0
+    chosen: Tensor | None  # (B, n) float32: 1 part of the expert's solution, 0 not, NaN unknown; None: not asked
+
+
+class State(ABC):
+    """B partial solutions of I instances, on one device: the reduced instances, how actions move them, their solutions.
+
+    Everything that grows by B is indexed by :meth:`select`, so that sampling and beam search copy rows and nothing else.
+    """
+
+    rows: ClassVar[tuple[str, ...]]  # names of the tensors with B rows
+    owner: Tensor  # (B,) int64 instance of each row
+
+    @abstractmethod
+    def reduced(self, nearest: int | None) -> tuple[Reduced, Tensor]:
+        """The reduced instances, at most the ``nearest`` candidates each (None: all), and (B, n) the node of each token."""
+
+    @abstractmethod
+    def step(self, node: Tensor, action: Tensor) -> None:
+        """Do ``action`` (B,), in 0..A-1, at ``node`` (B,): what :meth:`reduced` allowed."""
+
+    @abstractmethod
+    def alive(self) -> Tensor:
+        """(B,) bool: rows in which something is left to decide."""
+
+    @abstractmethod
+    def costs(self) -> Tensor:
+        """(B,) float64 objective in the problem's sense of what is built so far (closed where it must close)."""
+
+    @abstractmethod
+    def solutions(self) -> list[NDArray[np.int64]]:
+        """The B solutions in the problem's form, when no row is alive."""
+
+    def select(self, index: Tensor) -> Self:
+        """A state of the rows ``index`` (B',), which may repeat."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        for name in (*self.rows, "owner"):
+            setattr(other, name, getattr(self, name)[index])
+        return other
+
+
+class Task(ABC):
+    """A problem as the BQ agents see it. Without state: one object serves all."""
+
+    features: ClassVar[int]  # numbers a token
+    actions: ClassVar[int] = 1  # actions a token
+    edges: ClassVar[bool] = True  # whether there are distances
+    symmetric: ClassVar[bool] = True
+    planar: ClassVar[bool] = True  # whether the first two features are positions
+
+    @abstractmethod
+    def start(self, instances: Sequence[Any], device: torch.device) -> State:
+        """One row an instance, all of one size; the first states."""
+
+    @abstractmethod
+    def label(self, draw: Any, seeds: Sequence[int], effort: float) -> Labels:
+        """Near-optimal solutions of the instances ``draw(default_rng(seed))``; ``effort`` 1 is the usual search."""
+
+    @abstractmethod
+    def encode(self, instances: Sequence[Any], solutions: Sequence[NDArray[np.int64]]) -> Labels:
+        """The label arrays of given solutions (self-improvement)."""
+
+    @abstractmethod
+    def tokens(self, labels: Labels, share: float) -> int:
+        """About how many tokens a sub-instance has of which ``share`` is left."""
+
+    @abstractmethod
+    def subinstances(
+        self, labels: Labels, rows: NDArray[np.int64], share: float, nearest: int | None, rng: np.random.Generator
+    ) -> tuple[Reduced, Targets]:
+        """Random sub-instances, one of each labelled instance in ``rows``, with ``share`` (0 to 1) of the solution left.
+
+        ``nearest`` keeps that many candidates, as decoding on a large instance does.
+        """
+
+
+def symmetries(rng: np.random.Generator, xy: Tensor) -> Tensor:
+    """A random one of the 8 symmetries of the square for each row of (B, n, 2): swap the axes, mirror each."""
+    swap, mirror = rng.random(len(xy)) < 0.5, rng.random((len(xy), 1, 2)) < 0.5
+    xy = torch.where(torch.from_numpy(swap)[:, None, None], xy.flip(2), xy)
+    return torch.where(torch.from_numpy(mirror), -xy, xy)
+
+
+def plane(xy: Tensor, present: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    """Nodes seen from the first token, in units of the longer side of their bounding box.
+
+    Args:
+        xy: (B, n, 2) positions; token 0 is the origin, token 1 the destination.
+        present: (B, n) bool, or None.
+
+    Returns:
+        (B, n, 4) offset from the origin and the distances to origin and destination; (B, n, n) distances; (B,) the unit.
+    """
+    low, high = xy, xy
+    if present is not None:
+        low = xy.masked_fill(~present[:, :, None], torch.inf)
+        high = xy.masked_fill(~present[:, :, None], -torch.inf)
+    unit = (high.amax(1) - low.amin(1)).amax(1).clamp(min=1e-9)
+    seen = (xy - xy[:, :1]) / unit[:, None, None]
+    if present is not None:
+        seen = seen.masked_fill(~present[:, :, None], 0.0)
+    distances = (seen[:, :, None] - seen[:, None]).square().sum(-1).sqrt()
+    return torch.cat([seen, distances[:, 0, :, None], distances[:, 1, :, None]], -1), distances, unit
+
+
+def path_roles(batch: int, tokens: int, device: torch.device) -> Tensor:
+    """(B, n) roles of tokens whose first two are origin and destination."""
+    role = torch.full((batch, tokens), 2, device=device)
+    role[:, 0], role[:, 1] = 0, 1
+    return role
+
+
+def neighbours(position: Tensor, symmetric: bool = True) -> Tensor:
+    """(B, n, n) edge targets from each token's position on the expert's path, (B, n) float32, NaN off the path.
+
+    The tokens one step before and after share the probability; one way only where distances are not symmetric. The
+    first token's row is its successor alone.
+    """
+    step = position[:, None, :] - position[:, :, None]
+    near = ((step.abs() == 1) if symmetric else (step == 1)).float()
+    near[:, 0] = (step[:, 0] == 1).float()
+    return near / near.sum(2, keepdim=True).clamp(min=1.0)
+
+
+def nearest_tokens(xy: Tensor, count: int) -> Tensor:
+    """(B, 2 + count) indices of origin, destination and the ``count`` tokens nearest to the origin; ``xy`` (B, n, 2)."""
+    far = (xy[:, 2:] - xy[:, :1]).square().sum(2)
+    kept = far.topk(count, dim=1, largest=False).indices + 2
+    return torch.cat([torch.tensor([[0, 1]], device=xy.device).expand(len(kept), 2), kept], 1)
+
+
+def nearest_left(xy: Tensor, owner: Tensor, origin: Tensor, left: Tensor, count: int, nearest: int | None) -> Tensor:
+    """(B, min(count, nearest)) nodes marked in ``left`` (B, N), where every row marks ``count`` of them.
+
+    The ``nearest`` ones to ``origin`` (B,); all of them, in order, where that is no fewer. ``xy`` (I, N, 2).
+    """
+    if nearest is None or nearest >= count:
+        return left.nonzero()[:, 1].view(len(owner), count)
+    far = (xy[owner] - xy[owner, origin][:, None]).square().sum(2)
+    return far.masked_fill(~left, torch.inf).topk(nearest, dim=1, largest=False).indices
