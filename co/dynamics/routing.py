@@ -136,7 +136,7 @@ def edge(network: Network, b: int, i: int, j: int) -> float:
         rounded = np.floor(exact + 0.5)
         return rounded + 1.0 if rounded < exact else rounded  # type: ignore[no-any-return]
     if metric == GEO:
-        if dx == 0.0 and dy == 0.0:
+        if i == j:  # the formula says 1
             return 0.0
         q2 = np.cos(network.x[b, i] - network.x[b, j])
         q3 = np.cos(network.x[b, i] + network.x[b, j])

@@ -77,6 +77,13 @@ class RoutingBatch(ABC):
         """Whether there is a first decision to make."""
 
     @abstractmethod
+    def actions(self, instance: Any, solution: Any) -> list[int]:
+        """The actions that build a solution that ``Problem.check`` accepts.
+
+        An episode that collects goes on after them where the solution leaves room.
+        """
+
+    @abstractmethod
     def _write(self, b: int, instance: Any) -> None:
         """Write an instance that fits into the arrays of copy ``b``."""
 

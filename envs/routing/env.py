@@ -155,7 +155,8 @@ class OrienteeringEnv(BatchedEnv):
     ``Discrete(N)``: the node to visit next. Allowed is a node that is not visited yet and from which the end can still
     be reached: ``d(origin, node) + d(node, end) <= budget``, with the relative tolerance of 1e-9 of ``ORIENTEERING.check``.
     There is no action to stop: prizes are not negative, so stopping early never helps. A forbidden action raises
-    :class:`InvalidActionError` and changes nothing.
+    :class:`InvalidActionError` and changes nothing. Where distances break the triangle inequality (rounded ones, a
+    matrix), a path that goes through a node from which only a detour leads home in time cannot be built.
 
     ## Observation space
     A ``Dict``; N is the padding. Rows of nodes beyond the instance's are 0, and never allowed.

@@ -54,6 +54,9 @@ class OrienteeringBatch(RoutingBatch):
         detour[[instance.start, instance.end]] = np.inf
         return bool(detour.min() <= instance.limit * SLACK)
 
+    def actions(self, instance: Any, solution: Any) -> list[int]:
+        return [int(node) for node in solution if node not in (instance.start, instance.end)]
+
     def _write(self, b: int, instance: Any) -> None:
         n, prizes = instance.n_nodes, self.prizes
         self.network = put_network(self.network, b, instance)
@@ -125,6 +128,9 @@ class KnapsackBatch(RoutingBatch):
     @staticmethod
     def playable(instance: Any) -> bool:
         return bool(instance.weight.min() <= instance.capacity * SLACK)
+
+    def actions(self, instance: Any, solution: Any) -> list[int]:
+        return [int(item) for item in solution]
 
     def _write(self, b: int, instance: Any) -> None:
         n = instance.n_items

@@ -40,6 +40,10 @@ class TSPBatch(RoutingBatch):
     def playable(instance: Any) -> bool:
         return bool(instance.n_nodes >= 2)
 
+    def actions(self, instance: Any, solution: Any) -> list[int]:
+        tour = np.asarray(solution, dtype=np.int64)
+        return [int(node) for node in np.roll(tour, -int(np.argmin(tour)))[1:]]
+
     def _write(self, b: int, instance: Any) -> None:
         self.network = put_network(self.network, b, instance)
         scale_nodes(instance.positions, self.graph[b])

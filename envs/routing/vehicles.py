@@ -10,7 +10,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from optgap.co.dynamics.routing import Loads, cvrp_reset_batch, cvrp_step_batch, empty_network, put_network
-from optgap.co.problems.cvrp import CVRPInstance
+from optgap.co.problems.cvrp import CVRPInstance, split_routes
 from optgap.envs.batched import Observation
 from optgap.envs.routing.batch import RoutingBatch, scale_nodes
 
@@ -36,6 +36,13 @@ class CVRPBatch(RoutingBatch):
     @staticmethod
     def playable(instance: Any) -> bool:
         return True  # an instance has a customer, and no demand above the capacity
+
+    def actions(self, instance: Any, solution: Any) -> list[int]:
+        found: list[int] = []
+        for route in split_routes(solution):
+            first, *others = route.tolist()
+            found += [first + self.nodes if found else first, *others]
+        return found
 
     def _write(self, b: int, instance: Any) -> None:
         n = instance.n_nodes
