@@ -48,21 +48,24 @@ class Scores(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """Angles by which pairs of numbers are turned."""
+    """Angles by which pairs of numbers are turned, for the halves (i, i + W) of 2 W numbers a token."""
 
-    cos: Tensor  # (B, 1, n, d / 2)
-    sin: Tensor  # (B, 1, n, d / 2)
+    cos: Tensor  # (B, n, W)
+    sin: Tensor  # (B, n, W)
 
     def back(self) -> Turn:
         """The opposite turn."""
         return Turn(self.cos, -self.sin)
 
+    def times(self, count: int) -> Turn:
+        """The angles repeated ``count`` times."""
+        return Turn(self.cos.repeat(1, 1, count), self.sin.repeat(1, 1, count))
+
 
 def turned(x: Tensor, turn: Turn) -> Tensor:
-    """(..., n, d) with the pair (i, i + d / 2) turned by the i-th angle."""
+    """(B, n, 2 W) with the pair (i, i + W) turned by the i-th angle."""
     a, b = x.chunk(2, -1)
-    cos, sin = torch.cat([turn.cos, turn.cos], -1), torch.cat([-turn.sin, turn.sin], -1)
-    return torch.addcmul(x * cos, torch.cat([b, a], -1), sin)
+    return torch.cat([a * turn.cos - b * turn.sin, a * turn.sin + b * turn.cos], -1)
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
@@ -104,17 +107,26 @@ class Block(nn.Module):
         self.narrow = nn.Linear(hidden, width)
         self.scale = nn.Parameter(torch.full((2,), 0.3))
 
-    def forward(self, x: Tensor, bias: Tensor | None, turn: Turn | None) -> Tensor:
-        """(B, n, width) to the same; ``bias`` (B, heads, n, n) is added to the attention logits."""
+    def forward(self, x: Tensor, bias: Tensor | None, turns: tuple[Turn, Turn] | None) -> Tensor:
+        """(B, n, width) to the same.
+
+        Args:
+            bias: (B, heads, n, n), added to the attention logits.
+            turns: of queries, keys and values together, and of one of them.
+        """
         batch, tokens, width = x.shape
-        parts = self.project(self.before_attention(x)).view(batch, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        if turn is None:
-            seen = attention(parts[0], parts[1], parts[2], bias)
-        else:
-            q, k, v = turned(parts, turn)
-            seen = turned(attention(q, k, v, bias), turn.back())
+        parts = self.project(self.before_attention(x))
+        if turns is not None:
+            parts = turned(parts, turns[0])
+        # the halves of a pair lie apart, so that turning runs over contiguous memory; a head takes both
+        halves = parts.view(batch, tokens, 2, 3, self.heads, -1).permute(3, 0, 4, 1, 2, 5)
+        q, k, v = halves.reshape(3, batch, self.heads, tokens, -1)
+        seen = attention(q, k, v, bias).view(batch, self.heads, tokens, 2, -1).permute(0, 2, 3, 1, 4)
+        seen = seen.reshape(batch, tokens, width)
+        if turns is not None:
+            seen = turned(seen, turns[1].back())
         # the scales multiply weights and not activations: a pass over memory less
-        x = x + functional.linear(seen.transpose(1, 2).reshape(batch, tokens, width), self.merge.weight * self.scale[0])
+        x = x + functional.linear(seen, self.merge.weight * self.scale[0])
         wide = functional.relu(self.widen(self.before_feed_forward(x)))
         return x + functional.linear(wide, self.narrow.weight * self.scale[1], self.narrow.bias * self.scale[1])
 
@@ -168,19 +180,20 @@ class BQNetwork(nn.Module):
         """Scores of every action, pair of nodes, and node."""
         x = self.embed(reduced.features)
         x = x + self.role(reduced.role).to(x.dtype)
-        distance, turn = None, None
+        distance, turns = None, None
         if reduced.distances is not None:
             distance, unit = in_units(reduced.distances, reduced.present)
             if self.rotary:
                 turn = self._turn(reduced.features[:, :, :2] / unit[:, None, None], x.dtype)
+                turns = turn.times(3 * self.heads), turn.times(self.heads)
         bias = self._bias(distance, reduced.present)
         bias = None if bias is None else bias.to(x.dtype)  # once for all blocks
         for block in self.blocks:
-            x = block(x, bias, turn)
+            x = block(x, bias, turns)
         x = self.last(x)
         actions, edges = self.score(x).float(), None
         if distance is not None:
-            edges = self._edges(x, distance, turn)
+            edges = self._edges(x, distance, None if turns is None else turns[1])
             actions = actions + edges[:, ORIGIN, :, None]
             if reduced.present is not None:
                 edges = edges.masked_fill(~reduced.present[:, None, :], FAR)
@@ -191,13 +204,12 @@ class BQNetwork(nn.Module):
         """(B, n, n) float32 scores of pairs of nodes."""
         tail, head = self.tail(x), self.head(x)
         if turn is not None:
-            wide = Turn(*(part.squeeze(1).repeat(1, 1, self.heads) for part in turn))
-            tail, head = turned(tail, wide), turned(head, wide)
+            tail, head = turned(tail, turn), turned(head, turn)
         return (tail @ head.transpose(1, 2)).float() * x.shape[-1] ** -0.5 - self.nearness * distance
 
     def _turn(self, place: Tensor, kind: torch.dtype) -> Turn:
-        """The angles of positions (B, n, 2)."""
-        angle = (place[:, :, :, None] * self.rates).flatten(2)[:, None]
+        """The angles of positions (B, n, 2), for one head."""
+        angle = (place[:, :, :, None] * self.rates).flatten(2)
         return Turn(angle.cos().to(kind), angle.sin().to(kind))
 
     def _bias(self, distance: Tensor | None, present: Tensor | None) -> Tensor | None:
