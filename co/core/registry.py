@@ -71,6 +71,9 @@ for _problem in ("job-shop", "blocking-job-shop"):
 
 for _problem in ("tsp", "atsp"):
     SOLVERS.register(f"{_problem}/scip", "optgap.co.exact.tour_scip:solve")
+    SOLVERS.register(f"{_problem}/lkh", "optgap.co.heuristics.lkh:solve")
+    SOLVERS.register(f"{_problem}/or-tools", "optgap.co.heuristics.ortools_routing:solve_tour")
+SOLVERS.register("cvrp/or-tools", "optgap.co.heuristics.ortools_routing:solve_cvrp")
 
 SOLVERS.register("cvrp/scip", "optgap.co.exact.cvrp_scip:solve")
 SOLVERS.register("cvrp/pyvrp", "optgap.co.heuristics.pyvrp_solver:solve")
