@@ -14,6 +14,7 @@ from optgap.co.core import InputError, InvalidActionError
 from optgap.co.dynamics import job_shop
 from optgap.co.dynamics.shop import dynamics_of
 from optgap.co.problems.job_shop import TIME_LIMIT, JobShopInstance
+from optgap.envs.batched import Observation
 from optgap.envs.scheduling.kernel import REWARDS, Options, reset_batch, step_batch
 from optgap.envs.scheduling.observation import (
     JOB_FEATURES,
@@ -24,8 +25,8 @@ from optgap.envs.scheduling.observation import (
     empty_observation,
     empty_scratch,
 )
+from optgap.envs.scheduling.render import gantt_frame, gantt_text
 
-Observation = dict[str, NDArray[Any]]
 SCHEDULES = {"non-delay": job_shop.NON_DELAY, "active": job_shop.ACTIVE}
 CANDIDATES = {"shop": job_shop.ANY_MACHINE, "machine": job_shop.ONE_MACHINE}
 
@@ -52,6 +53,8 @@ class ShopBatch:
         dynamics: module of ``optgap.co.dynamics`` that moves the state.
         size: most (jobs, operations, machines) that ``draw`` returns: the shape of the padding.
     """
+
+    constants: Sequence[str] = ()
 
     def __init__(
         self,
@@ -129,6 +132,20 @@ class ShopBatch:
         if not self.options.nodes:
             del seen["operations"]
         return seen
+
+    def masks(self) -> NDArray[np.int8]:
+        """(B, A) buffer, 1 where an action is allowed."""
+        return self.seen.action_mask
+
+    def info(self) -> Observation:
+        """Makespan so far and its lower bound, (B,) int64 each, not copied."""
+        return {"makespan": self.state.makespan, "lower_bound": self.scratch.bound}
+
+    def picture(self, b: int, mode: str) -> Any:
+        """The Gantt chart so far, down-times drawn: an (H, W, 3) uint8 array, or text where ``mode`` is "ansi"."""
+        instance = self.instances[b]
+        assert instance is not None, "reset first"
+        return (gantt_text if mode == "ansi" else gantt_frame)(instance, self.solution(b))
 
     def solution(self, b: int) -> NDArray[np.int64]:
         """Start times of copy ``b``, (N,) int64: what ``Problem.check`` takes."""

@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
-import gymnasium as gym
-import numpy as np
-from numpy.typing import NDArray
-
-from optgap.co.core import InputError, InvalidActionError
-from optgap.envs.scheduling.batch import Observation
+from optgap.envs.batched import BatchedEnv
 from optgap.envs.scheduling.config import BlockingJobShopOptions, JobShopOptions
-from optgap.envs.scheduling.render import gantt_frame, gantt_text
 
 
-def options_from(cls: type[JobShopOptions], arguments: dict[str, Any]) -> JobShopOptions:
-    """Validated options; an unknown argument is an :class:`InputError` that lists the known ones."""
-    known = list(cls.__dataclass_fields__)
-    for name in arguments:
-        if name not in known:
-            raise InputError(f"{cls.id} has no argument {name!r}; known: {', '.join(known)}")
-    return cls(**arguments)
-
-
-class JobShopEnv(gym.Env[Observation, np.int64]):
+class JobShopEnv(BatchedEnv):
     """Job-shop scheduling as a sequence of dispatching decisions.
 
     ## Description
@@ -92,70 +75,10 @@ class JobShopEnv(gym.Env[Observation, np.int64]):
     v0: first version.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["rgb_array", "ansi"], "render_fps": 10}  # noqa: RUF012 (Gymnasium's form)
-    options_class: ClassVar[type[JobShopOptions]] = JobShopOptions
-
-    def __init__(self, render_mode: str | None = None, **arguments: Any) -> None:
-        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise InputError(f"render_mode is {render_mode!r}; expected one of {self.metadata['render_modes']}")
-        self.render_mode = render_mode
-        self.batch = options_from(self.options_class, arguments).batch(1)
-        self.observation_space = self.batch.observation_space()
-        self.action_space = self.batch.action_space()
-        self._all, self._none = np.ones(1, np.bool_), np.zeros(1, np.bool_)
-        self._action = np.zeros(1, np.int64)
-
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Observation, dict[str, Any]]:
-        super().reset(seed=seed)
-        if options and "instance" in options:
-            self.batch.put(0, options["instance"])
-            self.batch.restart(self._all)
-        else:
-            self.batch.reset(self._all, [self.np_random])
-        return self._observation(), self._info()
-
-    def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        if self.batch.instances[0] is None or self.batch.done[0]:
-            raise gym.error.ResetNeeded("call reset before step: no episode is under way")
-        if not self.action_space.contains(action):
-            raise InvalidActionError(f"action is {action!r}; expected an integer of {self.action_space}")
-        self._action[0] = action
-        self.batch.step(self._action, self._none)
-        done = bool(self.batch.done[0])
-        return self._observation(), float(self.batch.reward[0]), done, False, self._info()
-
-    def action_masks(self) -> NDArray[np.bool_]:
-        """(A,) which actions are allowed now (the convention of sb3-contrib)."""
-        allowed: NDArray[np.bool_] = self.batch.seen.action_mask[0] != 0
-        return allowed
-
-    def render(self) -> Any:
-        """The Gantt chart so far, down-times drawn: an (H, W, 3) uint8 array, or text with ``render_mode="ansi"``."""
-        instance = self.batch.instances[0]
-        if instance is None:
-            raise gym.error.ResetNeeded("call reset before render")
-        draw = gantt_text if self.render_mode == "ansi" else gantt_frame
-        return None if self.render_mode is None else draw(instance, self.batch.solution(0))
-
-    def _observation(self) -> Observation:
-        return {key: value[0].copy() for key, value in self.batch.observation().items()}
-
-    def _info(self) -> dict[str, Any]:
-        instance = self.batch.instances[0]
-        assert instance is not None
-        info: dict[str, Any] = {
-            "makespan": int(self.batch.state.makespan[0]),
-            "lower_bound": int(self.batch.scratch.bound[0]),
-            "instance": instance.name,
-        }
-        if self.batch.done[0]:
-            info["solution"] = self.batch.solution(0)
-        return info
+    options_class = JobShopOptions
 
 
-class BlockingJobShopEnv(JobShopEnv):
+class BlockingJobShopEnv(BatchedEnv):
     """The interrupting swap-allowed blocking job shop, ISBJSSP (Wong et al. 2023, arXiv 2302.02506).
 
     As :class:`JobShopEnv`, with these differences; the problem is defined in ``optgap.co.problems.blocking_job_shop``.
