@@ -24,7 +24,6 @@ from optgap.agents.common.tensors import Tree, is_single, map_tree, resolve_devi
 from optgap.agents.nn.bq import Reduced
 from optgap.agents.nn.precision import mixed_precision
 from optgap.co.core import InputError
-from optgap.envs.routing.config import RoutingConfig
 
 FIRST_SHARDS = 8  # with which training begins
 
@@ -44,9 +43,7 @@ class BQ:
 
     config_class: type[BQConfig] = BQConfig
 
-    def __init__(
-        self, env_config: RoutingConfig, config: BQConfig | None = None, seed: int = 0, device: str = "cpu"
-    ) -> None:
+    def __init__(self, env_config: Any, config: BQConfig | None = None, seed: int = 0, device: str = "cpu") -> None:
         self.task = task_of(getattr(env_config, "problem", None))
         if seed < 0:
             raise InputError(f"seed is {seed}; expected at least 0")
@@ -127,8 +124,8 @@ class BQ:
     @torch.no_grad()
     def _average(self) -> None:
         decay = min(self.config.averaging, (self.updates + 1) / (self.updates + 10))
-        mean, now = list(self.policy.parameters()), list(self.learner.parameters())
-        torch._foreach_lerp_(mean, now, 1 - decay)
+        for mean, now in zip(self.policy.parameters(), self.learner.parameters(), strict=True):
+            mean.lerp_(now, 1 - decay)
 
     def predict(
         self,

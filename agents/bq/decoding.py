@@ -18,7 +18,7 @@ from optgap.agents.nn.precision import mixed_precision
 def log_probabilities(network: BQNetwork, reduced: Reduced, temperature: float = 1.0) -> Tensor:
     """(B, n * A) log-probabilities of the actions, in bfloat16 arithmetic; token-major."""
     with mixed_precision(reduced.features.device):
-        scores = network(reduced).actions
+        scores: Tensor = network(reduced).actions
     return (scores.flatten(1) / temperature).log_softmax(1)
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from optgap.agents.bq.decoding import play
 from optgap.agents.bq.tasks.task import Task
 from optgap.agents.nn.bq import BQNetwork
+from optgap.agents.nn.precision import mixed_precision
 from optgap.co.core import PROBLEMS, Instance
 
 
@@ -60,11 +61,23 @@ class BQPolicy(nn.Module):
         state = self.task.start([instance], self.device)
         state = state.select(torch.zeros(copies, dtype=torch.int64, device=self.device))
         heat = 0.0 if greedy else temperature
-        costs, solutions = play(
-            self.network, self.task, state, nearest=self.nearest, temperature=heat, generator=generator
-        )
-        best = int(costs.argmin() if self.problem.sense == "minimize" else costs.argmax())
-        return float(self.problem.cost(instance, solutions[best])), solutions[best]
+        _, solutions = play(self.network, self.task, state, nearest=self.nearest, temperature=heat, generator=generator)
+        # the state measures in the plane; the instance may round
+        costs = [float(self.problem.cost(instance, solution)) for solution in solutions]
+        best = costs.index(min(costs) if self.problem.sense == "minimize" else max(costs))
+        return costs[best], solutions[best]
+
+    @torch.no_grad()
+    def action_logits(self, observation: Mapping[str, Tensor]) -> Tensor:
+        """(B, actions) logits of the environment's actions for a batch of its observations, -inf where not allowed."""
+        reduced, node = self.task.observe(observation)
+        with mixed_precision(self.device):
+            scores = self.network(reduced).actions
+        mask = observation["action_mask"]
+        nodes = mask.shape[1] // self.task.actions
+        index = node[:, :, None] + nodes * torch.arange(self.task.actions, device=node.device)
+        empty = torch.full(mask.shape, -torch.inf, device=node.device)
+        return empty.scatter_(1, index.flatten(1), scores.flatten(1))
 
     def play_instances(self, instances: Sequence[Any]) -> list[NDArray[np.int64]]:
         """Greedy solutions of instances of one size, all at once."""

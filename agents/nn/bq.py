@@ -205,7 +205,8 @@ class BQNetwork(nn.Module):
         tail, head = self.tail(x), self.head(x)
         if turn is not None:
             tail, head = turned(tail, turn), turned(head, turn)
-        return (tail @ head.transpose(1, 2)).float() * x.shape[-1] ** -0.5 - self.nearness * distance
+        alike: Tensor = (tail @ head.transpose(1, 2)).float() * x.shape[-1] ** -0.5
+        return alike - self.nearness * distance
 
     def _turn(self, place: Tensor, kind: torch.dtype) -> Turn:
         """The angles of positions (B, n, 2), for one head."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,7 +10,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from optgap.agents.bq.tasks.task import Labels, State, Targets, Task, neighbours, path_roles
+from optgap.agents.bq.tasks.task import (
+    Labels,
+    State,
+    Targets,
+    Task,
+    all_but_ends,
+    neighbours,
+    packed,
+    path_roles,
+    with_ends,
+)
 from optgap.agents.nn.bq import Reduced
 from optgap.co.problems.tsp import ATSPInstance
 
@@ -79,6 +89,12 @@ class ATSPTask(Task):
         matrix = torch.from_numpy(np.stack([instance.distances for instance in instances])).to(device, torch.float32)
         return ArcState(matrix, torch.arange(len(instances), device=device))
 
+    def observe(self, observation: Mapping[str, Tensor]) -> tuple[Reduced, Tensor]:
+        candidates = packed(observation["action_mask"].bool())
+        node, present = with_ends(observation["origin"], observation["destination"], *candidates)
+        every = torch.arange(len(node), device=node.device)[:, None, None]
+        return reduce(observation["distances"][every, node[:, :, None], node[:, None, :]], present), node
+
     def label(self, draw: Any, seeds: Sequence[int], effort: float) -> Labels:
         from optgap.co.heuristics.asymmetric_local_search import improve_asymmetric_tours
 
@@ -95,7 +111,7 @@ class ATSPTask(Task):
         return {"matrix": np.stack(found).astype(np.float32)}
 
     def tokens(self, labels: Labels, share: float) -> int:
-        return 2 + max(1, round(share * (labels["matrix"].shape[1] - 1)))
+        return 2 + int(max(1, round(share * (labels["matrix"].shape[1] - 1))))
 
     def subinstances(
         self, labels: Labels, rows: NDArray[np.int64], share: float, nearest: int | None, rng: np.random.Generator
@@ -116,15 +132,16 @@ class ATSPTask(Task):
         return reduce(matrix), Targets(edges[:, 0, :, None] > 0, edges, None)
 
 
-def reduce(matrix: Tensor) -> Reduced:
-    """Reduced instances of the distances (B, n, n) among origin, destination and candidates."""
-    batch, tokens, _ = matrix.shape
+def reduce(matrix: Tensor, present: Tensor | None = None) -> Reduced:
+    """Reduced instances of the distances (B, n, n) among origin, destination and candidates, those that are ``present``."""
+    tokens = matrix.shape[1]
     own = torch.eye(tokens, dtype=torch.bool, device=matrix.device)
+    if present is not None:
+        own = own | ~present[:, None, :] | ~present[:, :, None]
     others = matrix.masked_fill(own, torch.inf)
-    out, into = others.amin(2), others.amin(1)
-    unit = out.mean(1).clamp(min=1e-9)[:, None]
+    out, into = (x.masked_fill(~x.isfinite(), 0.0) for x in (others.amin(2), others.amin(1)))
+    count = tokens if present is None else present.sum(1, keepdim=True)
+    unit = (out.sum(1, keepdim=True) / count).clamp(min=1e-9)
     seen = [matrix[:, 0], matrix[:, :, 0], matrix[:, :, 1], matrix[:, 1], out, into]
     features = torch.stack([(item / unit).log1p() for item in seen], 2)
-    allowed = torch.ones(batch, tokens, 1, dtype=torch.bool, device=matrix.device)
-    allowed[:, :2] = False
-    return Reduced(features, path_roles(batch, tokens, matrix.device), matrix, allowed, None)
+    return Reduced(features, path_roles(features), matrix, all_but_ends(features, present), present)

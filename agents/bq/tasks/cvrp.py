@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,12 +15,15 @@ from optgap.agents.bq.tasks.task import (
     State,
     Targets,
     Task,
+    all_but_ends,
     nearest_left,
     nearest_tokens,
     neighbours,
+    packed,
     path_roles,
     plane,
     symmetries,
+    with_ends,
 )
 from optgap.agents.nn.bq import Reduced
 from optgap.co.problems.cvrp import CVRPInstance, split_routes
@@ -110,6 +113,15 @@ class CVRPTask(Task):
         demand = torch.from_numpy(np.stack([i.demand / i.capacity for i in instances])).to(device, torch.float32)
         return RouteState(xy, demand, torch.arange(len(instances), device=device))
 
+    def observe(self, observation: Mapping[str, Tensor]) -> tuple[Reduced, Tensor]:
+        direct, via = observation["action_mask"].bool().chunk(2, 1)
+        origin = observation["origin"]
+        node, present = with_ends(origin, torch.zeros_like(origin), *packed(direct | via))
+        demand = observation["demand"].gather(1, node)
+        demand[:, 0] = 0.0
+        xy = observation["nodes"].gather(1, node[:, :, None].expand(-1, -1, 2))
+        return reduce(xy, demand, observation["capacity"][:, 0], origin == 0, present), node
+
     def label(self, draw: Any, seeds: Sequence[int], effort: float) -> Labels:
         from optgap.co.heuristics.ruin_recreate import improve_route_batch
 
@@ -130,7 +142,7 @@ class CVRPTask(Task):
         }
 
     def tokens(self, labels: Labels, share: float) -> int:
-        return 2 + max(1, round(share * labels["order"].shape[1]))
+        return 2 + int(max(1, round(share * labels["order"].shape[1])))
 
     def subinstances(
         self, labels: Labels, rows: NDArray[np.int64], share: float, nearest: int | None, rng: np.random.Generator
@@ -163,15 +175,15 @@ class CVRPTask(Task):
         position[origin == 0, 0] = np.nan
         index = np.concatenate([origin[:, None], none.astype(np.int64), left], 1)
         xy = symmetries(rng, torch.from_numpy(labels["xy"][rows[:, None], index]))
-        share = torch.from_numpy(np.take_along_axis(demand, index, 1))
-        share[:, 0] = 0.0
+        load = torch.from_numpy(np.take_along_axis(demand, index, 1))
+        load[:, 0] = 0.0
         marks = np.stack([first | last, (first | last) & fresh])  # next to the depot; where a route may begin
         marks = np.concatenate([np.zeros((2, batch, 2), bool), marks], 2)
         place, beside, begins = torch.from_numpy(position), *torch.from_numpy(marks)
         if nearest is not None and nearest < size:
             kept = nearest_tokens(xy, nearest)
             xy = xy.gather(1, kept[:, :, None].expand(-1, -1, 2))
-            share, place, beside, begins = (item.gather(1, kept) for item in (share, place, beside, begins))
+            load, place, beside, begins = (item.gather(1, kept) for item in (load, place, beside, begins))
         edges = neighbours(place)
         going, at_depot = torch.from_numpy(under_way)[:, None], torch.from_numpy(origin == 0)[:, None]
         direct = torch.where(at_depot, begins, going & (edges[:, 0] > 0))
@@ -179,10 +191,10 @@ class CVRPTask(Task):
         weight = (edges > 0).float()
         weight[:, :, 1] = beside.float()
         edges = weight / weight.sum(2, keepdim=True).clamp(min=1.0)
-        return reduce(xy, share, torch.from_numpy(capacity), at_depot[:, 0]), Targets(actions, edges, None)
+        return reduce(xy, load, torch.from_numpy(capacity), at_depot[:, 0]), Targets(actions, edges, None)
 
 
-def reduce(xy: Tensor, demand: Tensor, capacity: Tensor, at_depot: Tensor) -> Reduced:
+def reduce(xy: Tensor, demand: Tensor, capacity: Tensor, at_depot: Tensor, present: Tensor | None = None) -> Reduced:
     """Reduced instances.
 
     Args:
@@ -190,12 +202,11 @@ def reduce(xy: Tensor, demand: Tensor, capacity: Tensor, at_depot: Tensor) -> Re
         demand: (B, n) shares of the capacity; 0 for the first two.
         capacity: (B,) remaining share.
         at_depot: (B,) bool.
+        present: (B, n) bool, or None for all.
     """
-    features, distances, _ = plane(xy)
-    batch, tokens, _ = xy.shape
-    room = capacity[:, None].expand(batch, tokens)
+    features, distances, _ = plane(xy, present)
+    room = capacity[:, None].expand_as(demand)
     features = torch.cat([features, torch.stack([demand, room, room - demand], 2)], 2)
-    allowed = torch.zeros(batch, tokens, 2, dtype=torch.bool, device=xy.device)
-    allowed[:, 2:, DIRECT] = (demand <= room + TOLERANCE)[:, 2:]
-    allowed[:, 2:, VIA_DEPOT] = ~at_depot[:, None]
-    return Reduced(features, path_roles(batch, tokens, xy.device), distances, allowed, None)
+    customers = all_but_ends(features, present)[:, :, 0]
+    direct, via = customers & (demand <= room + TOLERANCE), customers & ~at_depot[:, None]
+    return Reduced(features, path_roles(features), distances, torch.stack([direct, via], 2), present)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from optgap.agents.bq.tasks.task import Labels, State, Targets, Task
+from optgap.agents.bq.tasks.task import Labels, State, Targets, Task, nearest_within, packed
 from optgap.agents.nn.bq import Reduced
 from optgap.co.problems.knapsack import KnapsackInstance
 
@@ -42,14 +42,8 @@ class ItemState(State):
         """The items that fit; ``nearest`` keeps those whose density is nearest to the break density."""
         fits = self._fits()
         value, weight = self.value[self.owner], self.weight[self.owner]
-        count = int(fits.sum(1).max())
-        if nearest is not None and nearest < count:
-            density = log_density(value, weight)
-            far = (density - break_density(value, weight, self.room, fits)[:, None]).abs()
-            node = far.masked_fill(~fits, torch.inf).topk(nearest, dim=1, largest=False).indices
-        else:
-            node = (~fits).to(torch.int8).sort(dim=1, stable=True).indices[:, :count]
-        present = fits.gather(1, node)
+        far = (log_density(value, weight) - break_density(value, weight, self.room, fits)[:, None]).abs()
+        node, present = nearest_within(far, fits, nearest)
         return reduce(value.gather(1, node), weight.gather(1, node), self.room, present), node
 
     def step(self, node: Tensor, action: Tensor) -> None:
@@ -88,6 +82,11 @@ class KnapsackTask(Task):
             value.to(device), weight.to(device), capacity.to(device), torch.arange(len(instances), device=device)
         )
 
+    def observe(self, observation: Mapping[str, Tensor]) -> tuple[Reduced, Tensor]:
+        node, present = packed(observation["action_mask"].bool())
+        value, weight = observation["items"].gather(1, node[:, :, None].expand(-1, -1, 2)).double().unbind(2)
+        return reduce(value, weight, observation["capacity"][:, 0].double(), present), node
+
     def label(self, draw: Any, seeds: Sequence[int], effort: float) -> Labels:
         from optgap.co.heuristics.knapsack_exact import solve_knapsack_batch
 
@@ -125,13 +124,9 @@ class KnapsackTask(Task):
         left = ~(chosen & (rank < taken[:, None]))
         room = torch.from_numpy(labels["capacity"][rows]) - weight.masked_fill(left, 0.0).sum(1)
         fits = left & (weight <= room[:, None] * (1 + TOLERANCE))
-        count = int(fits.sum(1).max())
-        if nearest is not None and nearest < count:
-            far = (density - break_density(value, weight, room, fits)[:, None]).abs()
-            node = far.masked_fill(~fits, torch.inf).topk(nearest, dim=1, largest=False).indices
-        else:
-            node = (~fits).to(torch.int8).sort(dim=1, stable=True).indices[:, :count]
-        present, wanted = fits.gather(1, node), (chosen & fits).gather(1, node)
+        far = (density - break_density(value, weight, room, fits)[:, None]).abs()
+        node, present = nearest_within(far, fits, nearest)
+        wanted = (chosen & fits).gather(1, node)
         reduced = reduce(value.gather(1, node), weight.gather(1, node), room, present)
         target = torch.where(present, wanted.float(), torch.nan)
         return reduced, Targets(wanted[:, :, None], None, target)

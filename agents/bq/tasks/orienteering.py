@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,28 +10,42 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from optgap.agents.bq.tasks.task import Labels, State, Targets, Task, neighbours, path_roles, plane, symmetries
+from optgap.agents.bq.tasks.task import (
+    Labels,
+    State,
+    Targets,
+    Task,
+    all_but_ends,
+    nearest_within,
+    neighbours,
+    packed,
+    path_roles,
+    plane,
+    symmetries,
+    with_ends,
+)
 from optgap.agents.nn.bq import Reduced
 from optgap.co.problems.orienteering import OrienteeringInstance
 
 
 class CollectingState(State):
-    """Partial paths through some of N nodes, distances Euclidean in float64."""
+    """Partial paths through some of N nodes."""
 
     rows = ("left", "origin", "budget", "worth", "path", "steps")
 
     def __init__(
-        self, xy: Tensor, prize: Tensor, limit: Tensor, start: Tensor, end: Tensor, reach: Tensor, owner: Tensor
+        self, xy: Tensor, prize: Tensor, limit: Tensor, start: Tensor, end: Tensor, matrix: Tensor, owner: Tensor
     ) -> None:
         """Begin at the first state.
 
         Args:
             xy: (I, N, 2) float64 positions; prize: (I, N) float32; limit: (I,) float64.
             start, end: (I,) int64.
-            reach: (I, N) float64 distance from each node to the end.
+            matrix: (I, N, N) float64 distances, by each instance's own metric.
             owner: (B,) instance of each row.
         """
-        self.xy, self.prize, self.end, self.reach, self.owner = xy, prize, end, reach, owner
+        self.xy, self.prize, self.end, self.matrix, self.owner = xy, prize, end, matrix, owner
+        self.reach = matrix[torch.arange(len(xy), device=xy.device), :, end]
         rows, nodes = len(owner), xy.shape[1]
         every = torch.arange(rows, device=xy.device)
         self.origin, self.budget = start[owner], limit[owner]
@@ -45,8 +59,7 @@ class CollectingState(State):
         self.steps = torch.ones(rows, dtype=torch.int64, device=xy.device)
 
     def _from_origin(self) -> Tensor:
-        here = self.xy[self.owner, self.origin]
-        return (self.xy[self.owner] - here[:, None]).square().sum(2).sqrt()
+        return self.matrix[self.owner, self.origin]
 
     def _within(self, far: Tensor) -> Tensor:
         return self.left & (far + self.reach[self.owner] <= self.budget[:, None])
@@ -54,14 +67,7 @@ class CollectingState(State):
     def reduced(self, nearest: int | None) -> tuple[Reduced, Tensor]:
         far = self._from_origin()
         within = self._within(far)
-        count = int(within.sum(1).max())
-        if nearest is not None and nearest < count:
-            candidates = far.masked_fill(~within, torch.inf).topk(nearest, dim=1, largest=False).indices
-        else:
-            candidates = (~within).to(torch.int8).sort(dim=1, stable=True).indices[:, :count]
-        ends = torch.stack([self.origin, self.end[self.owner]], 1)
-        node = torch.cat([ends, candidates], 1)
-        present = torch.cat([torch.ones_like(ends, dtype=torch.bool), within.gather(1, candidates)], 1)
+        node, present = with_ends(self.origin, self.end[self.owner], *nearest_within(far, within, nearest))
         owner = self.owner[:, None]
         return reduce(self.xy[owner, node].float(), self.prize[owner, node], self.budget.float(), present), node
 
@@ -102,10 +108,15 @@ class OrienteeringTask(Task):
 
         xy = tensor([i.positions for i in instances])
         start, end = (tensor([getattr(i, k) for i in instances], torch.int64) for k in ("start", "end"))
-        reach = (xy - xy[torch.arange(len(xy), device=device), end][:, None]).square().sum(2).sqrt()
         prize, limit = tensor([i.prize for i in instances], torch.float32), tensor([i.limit for i in instances])
-        owner = torch.arange(len(instances), device=device)
-        return CollectingState(xy, prize, limit, start, end, reach, owner)
+        matrix = tensor([i.distances for i in instances])
+        return CollectingState(xy, prize, limit, start, end, matrix, torch.arange(len(instances), device=device))
+
+    def observe(self, observation: Mapping[str, Tensor]) -> tuple[Reduced, Tensor]:
+        candidates = packed(observation["action_mask"].bool())
+        node, present = with_ends(observation["origin"], observation["destination"], *candidates)
+        xy = observation["nodes"].gather(1, node[:, :, None].expand(-1, -1, 2))
+        return reduce(xy, observation["prize"].gather(1, node), observation["budget"][:, 0], present), node
 
     def label(self, draw: Any, seeds: Sequence[int], effort: float) -> Labels:
         from optgap.co.heuristics.orienteering_search import improve_orienteering_batch
@@ -128,7 +139,7 @@ class OrienteeringTask(Task):
         }
 
     def tokens(self, labels: Labels, share: float) -> int:
-        return 2 + max(1, round(share * labels["xy"].shape[1]))  # the budget reaches no further
+        return 2 + int(max(1, round(share * labels["xy"].shape[1])))  # the budget reaches no further
 
     def subinstances(
         self, labels: Labels, rows: NDArray[np.int64], share: float, nearest: int | None, rng: np.random.Generator
@@ -162,12 +173,8 @@ class OrienteeringTask(Task):
         left = torch.from_numpy((rank < 0) | (rank > walked[:, None]))
         left[every, torch.from_numpy(end)] = False
         within = left & (far + reach <= budget[:, None] * (1 + 1e-9))
-        count = int(within.sum(1).max())
-        candidates = (~within).to(torch.int8).sort(dim=1, stable=True).indices[:, :count]
-        if nearest is not None and nearest < count:
-            candidates = far.masked_fill(~within, torch.inf).topk(nearest, dim=1, largest=False).indices
-        node = torch.cat([torch.from_numpy(np.stack([origin, end], 1)), candidates], 1)
-        present = torch.cat([torch.ones(batch, 2, dtype=torch.bool), within.gather(1, candidates)], 1)
+        ends = torch.from_numpy(origin), torch.from_numpy(end)
+        node, present = with_ends(*ends, *nearest_within(far, within, nearest))
         on = torch.from_numpy(rank).gather(1, node).float()
         on[:, 0], on[:, 1] = torch.from_numpy(walked).float(), torch.from_numpy(length - 1).float()
         position = on.masked_fill(~present | (on < 0), torch.nan)
@@ -190,14 +197,11 @@ def reduce(xy: Tensor, prize: Tensor, budget: Tensor, present: Tensor) -> Reduce
         present: (B, n) bool.
     """
     features, distances, unit = plane(xy, present)
-    batch, tokens, _ = xy.shape
     prize = prize.masked_fill(~present, 0.0)
     prize = torch.cat([torch.zeros_like(prize[:, :2]), prize[:, 2:]], 1)
     share = prize / prize.amax(1, keepdim=True).clamp(min=1e-9)
-    room = (budget / unit)[:, None].expand(batch, tokens)
+    room = (budget / unit)[:, None].expand_as(prize)
     slack = room - features[:, :, 2] - features[:, :, 3]
     more = torch.stack([share, room, slack], 2).clamp(-10, 10)
     features = torch.cat([features, more], 2).masked_fill(~present[:, :, None], 0.0)
-    allowed = present[:, :, None].clone()
-    allowed[:, :2] = False
-    return Reduced(features, path_roles(batch, tokens, xy.device), distances, allowed, present)
+    return Reduced(features, path_roles(features), distances, all_but_ends(features, present), present)

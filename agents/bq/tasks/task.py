@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from optgap.agents.nn.bq import Reduced
+from optgap.agents.nn.bq import DESTINATION, ORIGIN, OTHER, Reduced
 
 Labels = Mapping[str, NDArray[Any]]  # arrays whose first axis counts the labelled instances
 
@@ -76,6 +76,13 @@ class Task(ABC):
         """One row an instance, all of one size; the first states."""
 
     @abstractmethod
+    def observe(self, observation: Mapping[str, Tensor]) -> tuple[Reduced, Tensor]:
+        """The reduced instances of a batch of the environment's observations, and (B, n) the node of each token.
+
+        The environment's action is ``node + N * a`` for action a of a token.
+        """
+
+    @abstractmethod
     def label(self, draw: Any, seeds: Sequence[int], effort: float) -> Labels:
         """Near-optimal solutions of the instances ``draw(default_rng(seed))``; ``effort`` 1 is the usual search."""
 
@@ -126,11 +133,20 @@ def plane(xy: Tensor, present: Tensor | None = None) -> tuple[Tensor, Tensor, Te
     return torch.cat([seen, distances[:, 0, :, None], distances[:, 1, :, None]], -1), distances, unit
 
 
-def path_roles(batch: int, tokens: int, device: torch.device) -> Tensor:
+def path_roles(features: Tensor) -> Tensor:
     """(B, n) roles of tokens whose first two are origin and destination."""
-    role = torch.full((batch, tokens), 2, device=device)
-    role[:, 0], role[:, 1] = 0, 1
+    role = torch.full(features.shape[:2], OTHER, device=features.device)
+    role[:, 0], role[:, 1] = ORIGIN, DESTINATION
     return role
+
+
+def all_but_ends(features: Tensor, present: Tensor | None) -> Tensor:
+    """(B, n, 1) mask of the candidates: every token that is ``present`` but the first two."""
+    allowed = torch.ones(features.shape[:2], dtype=torch.bool, device=features.device)
+    if present is not None:
+        allowed &= present
+    allowed[:, :2] = False
+    return allowed[:, :, None]
 
 
 def neighbours(position: Tensor, symmetric: bool = True) -> Tensor:
@@ -143,6 +159,27 @@ def neighbours(position: Tensor, symmetric: bool = True) -> Tensor:
     near = ((step.abs() == 1) if symmetric else (step == 1)).float()
     near[:, 0] = (step[:, 0] == 1).float()
     return near / near.sum(2, keepdim=True).clamp(min=1.0)
+
+
+def packed(mask: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, m) indices of what ``mask`` (B, N) marks, in order and then padding, and (B, m) which of them are no padding."""
+    count = int(mask.sum(1).max())
+    index = (~mask).to(torch.int8).sort(dim=1, stable=True).indices[:, :count]
+    return index, mask.gather(1, index)
+
+
+def nearest_within(far: Tensor, mask: Tensor, nearest: int | None) -> tuple[Tensor, Tensor]:
+    """:func:`packed`, but no more than the ``nearest`` (None: all) by ``far`` (B, N) of what ``mask`` marks."""
+    if nearest is None or nearest >= int(mask.sum(1).max()):
+        return packed(mask)
+    index = far.masked_fill(~mask, torch.inf).topk(nearest, dim=1, largest=False).indices
+    return index, mask.gather(1, index)
+
+
+def with_ends(origin: Tensor, end: Tensor, index: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+    """Origin and end, (B,) each, put before (B, m) candidates and their presence."""
+    ends = torch.stack([origin, end], 1)
+    return torch.cat([ends, index], 1), torch.cat([torch.ones_like(ends, dtype=torch.bool), present], 1)
 
 
 def nearest_tokens(xy: Tensor, count: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,12 +15,15 @@ from optgap.agents.bq.tasks.task import (
     State,
     Targets,
     Task,
+    all_but_ends,
     nearest_left,
     nearest_tokens,
     neighbours,
+    packed,
     path_roles,
     plane,
     symmetries,
+    with_ends,
 )
 from optgap.agents.nn.bq import Reduced
 from optgap.co.problems.tsp import TSPInstance
@@ -93,6 +96,11 @@ class TSPTask(Task):
         zero = torch.zeros_like(count)
         return TourState(xy, count, zero, zero, closed=True)
 
+    def observe(self, observation: Mapping[str, Tensor]) -> tuple[Reduced, Tensor]:
+        candidates = packed(observation["action_mask"].bool())
+        node, present = with_ends(observation["origin"], observation["destination"], *candidates)
+        return reduce(observation["nodes"].gather(1, node[:, :, None].expand(-1, -1, 2)), present), node
+
     def label(self, draw: Any, seeds: Sequence[int], effort: float) -> Labels:
         from optgap.co.heuristics.tour_local_search import improve_tours
 
@@ -108,7 +116,7 @@ class TSPTask(Task):
         return {"xy": np.take_along_axis(xy, tour[:, :, None], 1)}
 
     def tokens(self, labels: Labels, share: float) -> int:
-        return 2 + max(1, round(share * (labels["xy"].shape[1] - 1)))
+        return 2 + int(max(1, round(share * (labels["xy"].shape[1] - 1))))
 
     def subinstances(
         self, labels: Labels, rows: NDArray[np.int64], share: float, nearest: int | None, rng: np.random.Generator
@@ -129,10 +137,7 @@ class TSPTask(Task):
         return reduce(xy), Targets(edges[:, 0, :, None] > 0, edges, None)
 
 
-def reduce(xy: Tensor) -> Reduced:
-    """Reduced instances of the positions (B, n, 2) of origin, destination and candidates."""
-    features, distances, _ = plane(xy)
-    batch, tokens, _ = xy.shape
-    allowed = torch.ones(batch, tokens, 1, dtype=torch.bool, device=xy.device)
-    allowed[:, :2] = False
-    return Reduced(features, path_roles(batch, tokens, xy.device), distances, allowed, None)
+def reduce(xy: Tensor, present: Tensor | None = None) -> Reduced:
+    """Reduced instances of the positions (B, n, 2) of origin, destination and candidates, those that are ``present``."""
+    features, distances, _ = plane(xy, present)
+    return Reduced(features, path_roles(features), distances, all_but_ends(features, present), present)
