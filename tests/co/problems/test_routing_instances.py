@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from optgap.co.problems.cvrp import CVRP_PROBLEM, join_routes
 from optgap.co.problems.routing_instances import load_atsp, load_cvrp, load_kp, load_op, load_tsp
 from optgap.co.problems.tsp import TSP_PROBLEM
 
-LOADERS = {"tsp": load_tsp, "atsp": load_atsp, "cvrp": load_cvrp, "op": load_op, "kp": load_kp}
+LOADERS: dict[str, Any] = {"tsp": load_tsp, "atsp": load_atsp, "cvrp": load_cvrp, "op": load_op, "kp": load_kp}
 TSP_FILE = "TYPE : TSP\nDIMENSION : 2\nEDGE_WEIGHT_TYPE : EUC_2D\nNODE_COORD_SECTION\n1 0 0\n2 3 4\nEOF\n"
 ATSP_FILE = (
     "TYPE : ATSP\nDIMENSION : 2\nEDGE_WEIGHT_TYPE : EXPLICIT\nEDGE_WEIGHT_FORMAT : FULL_MATRIX\n"
