@@ -34,10 +34,13 @@ def play(
     state: State,
     *,
     nearest: int | None = None,
-    temperature: float = 0.0,
+    temperature: float | Tensor = 0.0,
     generator: torch.Generator | None = None,
 ) -> tuple[NDArray[np.float64], list[NDArray[np.int64]]]:
     """Play every row to its end; the likeliest action at temperature 0, a sampled one above.
+
+    Args:
+        temperature: of all rows, or (B,) of each.
 
     Returns:
         (B,) costs in the problem's sense as the state counts them, and the B solutions.
@@ -46,6 +49,8 @@ def play(
     costs = np.zeros(rows)
     solutions: list[Any] = [None] * rows
     number = np.arange(rows)
+    heat = torch.as_tensor(temperature, device=state.owner.device).expand(rows)
+    hot = bool((heat > 0).any())
     while True:
         alive = state.alive()
         if not bool(alive.all()):
@@ -56,11 +61,12 @@ def play(
                 solutions[index] = solution
             if not bool(alive.any()):
                 return costs, solutions
-            state, number = state.select(alive.nonzero()[:, 0]), number[alive.cpu().numpy()]
+            kept = alive.nonzero()[:, 0]
+            state, number, heat = state.select(kept), number[alive.cpu().numpy()], heat[kept]
         reduced, node = state.reduced(nearest)
-        logs = log_probabilities(network, reduced, temperature or 1.0)
-        if temperature > 0:
-            flat = torch.multinomial(logs.exp(), 1, generator=generator)[:, 0]
-        else:
-            flat = logs.argmax(1)
+        logs = log_probabilities(network, reduced)
+        if hot:  # the largest of logits plus Gumbel noise is a sample of their distribution
+            noise = -torch.empty_like(logs).exponential_(generator=generator).log()
+            logs = logs + heat[:, None] * noise
+        flat = logs.argmax(1)
         act(state, node, flat, task.actions)
