@@ -23,7 +23,9 @@ from optgap.co.problems.cvrp import CVRP_PROBLEM, CVRPInstance, join_routes
 
 LARGEST = 1_500  # nodes: about a million variables
 ROUNDS = 20  # cuts a round, at most: the most violated
-WARM_UP = 20_000  # iterations of ruin and recreate for the first incumbent
+WARM_UP = 2_000  # iterations a customer of ruin and recreate for the first incumbent,
+SHARE = 0.05  # of the budget for them, at most
+PROBE = 500  # iterations that tell how long one takes
 
 
 def solve(instance: CVRPInstance, budget: Budget) -> Result:
@@ -32,54 +34,73 @@ def solve(instance: CVRPInstance, budget: Budget) -> Result:
     Raises:
         InputError: more than 1,500 nodes.
     """
-    from optgap.co.heuristics.route_construction import savings_routes
-    from optgap.co.heuristics.ruin_recreate import improve_routes
-    from optgap.co.heuristics.tour_space import space_of
-
     if instance.n_nodes > LARGEST:
         raise InputError(f"instance {instance.name}: {instance.n_nodes} nodes; SCIP's model takes up to {LARGEST}")
     integral, unit = objective_unit(instance.distances)
     progress = Progress(integral=integral, unit=unit)
     try:
-        space = space_of(instance)
-        start = savings_routes(space, instance.demand, instance.capacity)
-        progress.found(start, CVRP_PROBLEM.cost(instance, start) / unit)
-        start = improve_routes(space, instance.demand, instance.capacity, start, WARM_UP, budget.seed)
-        progress.found(start, CVRP_PROBLEM.cost(instance, start) / unit)
+        start = _warm_start(instance, progress, budget)
         _Model(instance, progress, budget).run(start)
     except KeyboardInterrupt:
         pass
     return progress.result()
 
 
-class _Model:
-    def __init__(self, instance: CVRPInstance, progress: Progress, budget: Budget) -> None:
-        from pyscipopt import Model, quicksum
+def _warm_start(instance: CVRPInstance, progress: Progress, budget: Budget) -> I64:
+    """Savings, then ruin and recreate."""
+    from optgap.co.heuristics.route_construction import savings_routes
+    from optgap.co.heuristics.ruin_recreate import improve_routes
+    from optgap.co.heuristics.tour_space import space_of
 
+    space = space_of(instance)
+    start = savings_routes(space, instance.demand, instance.capacity)
+    progress.found(start, CVRP_PROBLEM.cost(instance, start) / progress.unit)
+    iterations = PROBE
+    while progress.seconds() < SHARE * budget.seconds and iterations > 0:
+        began = progress.seconds()
+        found = improve_routes(space, instance.demand, instance.capacity, start, iterations, budget.seed)
+        progress.found(found, CVRP_PROBLEM.cost(instance, found) / progress.unit)
+        each = (progress.seconds() - began) / iterations
+        fitting = int((SHARE * budget.seconds - progress.seconds()) / each) if budget.seconds < np.inf else 2**62
+        iterations = min(WARM_UP * instance.n_customers, fitting) if iterations == PROBE else 0
+    best: I64 = progress.solution
+    return best
+
+
+class _Model:
+    """The integer program over all edges."""
+
+    def __init__(self, instance: CVRPInstance, progress: Progress, budget: Budget) -> None:
         self.instance, self.progress, self.budget = instance, progress, budget
         self.share = instance.demand / instance.capacity
-        n = instance.n_nodes
-        self.tails, self.heads = np.triu_indices(n, 1)
-        cost = instance.distances[self.tails, self.heads] / progress.unit
-        self.model = Model(instance.name)
-        self.model.hideOutput()
-        self.edges = []
-        for i, j, c in zip(self.tails.tolist(), self.heads.tolist(), cost.tolist(), strict=True):
-            self.edges.append(self.model.addVar(f"x{i}_{j}", "B" if i else "I", lb=0, ub=1 if i else 2, obj=c))
-        self.routes = self.model.addVar("routes", "I", lb=vehicles(self.share.sum()), ub=n - 1)
-        at: list[list[Any]] = [[] for _ in range(n)]
-        for i, j, x in zip(self.tails.tolist(), self.heads.tolist(), self.edges, strict=True):
-            at[i].append(x)
-            at[j].append(x)
-        self.model.addCons(quicksum(at[0]) == 2 * self.routes)
-        for i in range(1, n):
-            self.model.addCons(quicksum(at[i]) == 2)
+        self.tails, self.heads = np.triu_indices(instance.n_nodes, 1)
+        self.edges: list[Any] = []
 
     def run(self, start: I64) -> None:
+        """Build, offer the warm start, optimize; nothing where the time is up before."""
+        from pyscipopt import SCIP_PARAMSETTING, Model, quicksum
+
+        n, unit = self.instance.n_nodes, self.progress.unit
+        model = self.model = Model(self.instance.name)
+        at: list[list[Any]] = [[] for _ in range(n)]
+        for i in range(n - 1):
+            costs = (self.instance.distances[i, i + 1 :] / unit).tolist()
+            for j, cost in enumerate(costs, i + 1):
+                x = model.addVar(f"x{i}_{j}", "B" if i else "I", lb=0, ub=1 if i else 2, obj=cost)
+                at[i].append(x)
+                at[j].append(x)
+                self.edges.append(x)
+            if self.progress.seconds() > self.budget.seconds:
+                model.free()
+                return
+        self.routes = model.addVar("routes", "I", lb=vehicles(self.share.sum()), ub=n - 1)
+        for i, incident in enumerate(at):
+            model.addCons(quicksum(incident) == (2 if i else 2 * self.routes))
         guard = Guard()
-        include_lazy_rows(self.model, self.edges, self._separate, guard)
+        include_lazy_rows(model, self.edges, self._separate, guard)
+        model.setHeuristics(SCIP_PARAMSETTING.OFF)  # they rarely beat ruin and recreate, and take half of the time
         self._offer(start)
-        run_scip(self.model, self.progress, self.budget, incumbent=self._incumbent, guard=guard)
+        run_scip(model, self.progress, self.budget, incumbent=self._incumbent, guard=guard)
 
     def _support(self, values: F8) -> F8:
         n = self.instance.n_nodes

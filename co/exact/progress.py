@@ -24,7 +24,7 @@ class Progress:
     def __init__(self, *, integral: bool = True, unit: float = 1.0) -> None:
         self._begin = time.perf_counter()
         self.integral, self.unit = integral, unit
-        self._solution: Any = None
+        self.solution: Any = None
         self._incumbents: list[Incumbent] = []
         self.cost = math.inf
         self.bound = -math.inf
@@ -36,7 +36,7 @@ class Progress:
     def found(self, solution: Any, cost: float) -> None:
         """A feasible solution; kept if it is the best so far."""
         if cost < self.cost:
-            self._solution, self.cost = solution, cost
+            self.solution, self.cost = solution, cost
             self._record()
 
     def proved(self, bound: float) -> None:
@@ -45,7 +45,7 @@ class Progress:
             return
         if (rounded := math.ceil(bound - 1e-6) if self.integral else bound) > self.bound:
             self.bound = rounded
-            if self._solution is not None:
+            if self.solution is not None:
                 self._record()
 
     def _record(self) -> None:
@@ -56,11 +56,11 @@ class Progress:
 
     def result(self) -> Result:
         """Optimal only where the bound meets the cost."""
-        if self._solution is None:
+        if self.solution is None:
             status = Status.NO_SOLUTION
         else:
             status = Status.OPTIMAL if self.bound >= self.cost else Status.FEASIBLE
-        return Result(self._solution, status, bound=self._own_bound(), incumbents=tuple(self._incumbents))
+        return Result(self.solution, status, bound=self._own_bound(), incumbents=tuple(self._incumbents))
 
 
 class Guard:
