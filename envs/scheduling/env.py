@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from optgap.envs.batched import BatchedEnv
+from optgap.envs.scheduling.batch import ShopBatch
 from optgap.envs.scheduling.config import BlockingJobShopOptions, JobShopOptions
 
 
@@ -76,6 +77,7 @@ class JobShopEnv(BatchedEnv):
     """
 
     options_class = JobShopOptions
+    batch: ShopBatch
 
 
 class BlockingJobShopEnv(BatchedEnv):
@@ -100,3 +102,4 @@ class BlockingJobShopEnv(BatchedEnv):
     """
 
     options_class = BlockingJobShopOptions
+    batch: ShopBatch
