@@ -12,7 +12,7 @@ from torch import Tensor
 
 from optgap.agents.bq.tasks.task import (
     Labels,
-    State,
+    Pieces,
     Targets,
     Task,
     all_but_ends,
@@ -21,57 +21,27 @@ from optgap.agents.bq.tasks.task import (
     path_roles,
     with_ends,
 )
+from optgap.agents.bq.tasks.tsp import PathState, path_ends, tour_pieces
 from optgap.agents.nn.bq import Reduced
 from optgap.co.problems.tsp import ATSPInstance
 
 
-class ArcState(State):
-    """Partial paths from node 0 back to it over N nodes with an asymmetric matrix."""
+class ArcState(PathState):
+    """Paths over an asymmetric matrix."""
 
-    rows = ("left", "path", "length")
+    def __init__(self, matrix: Tensor, owner: Tensor, start: Tensor, end: Tensor, closed: bool) -> None:
+        """As :class:`PathState`; ``matrix`` (I, N, N) float32 distances from row to column."""
+        super().__init__(matrix.shape[1], owner, start, end, closed)
+        self.matrix = matrix
 
-    def __init__(self, matrix: Tensor, owner: Tensor) -> None:
-        """Begin at the first state.
+    def _far(self, origin: Tensor) -> Tensor:
+        return self.matrix[self.owner, origin]
 
-        Args:
-            matrix: (I, N, N) float32 distances from row to column.
-            owner: (B,) instance of each row.
-        """
-        self.matrix, self.owner = matrix, owner
-        rows, nodes = len(owner), matrix.shape[1]
-        self.left = torch.ones(rows, nodes, dtype=torch.bool, device=matrix.device)
-        self.left[:, 0] = False
-        self.path = torch.zeros(rows, nodes, dtype=torch.int64, device=matrix.device)
-        self.length = torch.zeros(rows, dtype=torch.float64, device=matrix.device)
-        self.steps = 1
+    def _distance(self, a: Tensor, b: Tensor) -> Tensor:
+        return self.matrix[self.owner, a, b].double()
 
-    def reduced(self, nearest: int | None) -> tuple[Reduced, Tensor]:
-        left = self.left.shape[1] - self.steps
-        origin = self.path[:, self.steps - 1]
-        if nearest is None or nearest >= left:
-            candidates = self.left.nonzero()[:, 1].view(len(self.owner), left)
-        else:
-            far = self.matrix[self.owner, origin].masked_fill(~self.left, torch.inf)
-            candidates = far.topk(nearest, dim=1, largest=False).indices
-        node = torch.cat([origin[:, None], torch.zeros_like(origin)[:, None], candidates], 1)
-        return reduce(self.matrix[self.owner[:, None, None], node[:, :, None], node[:, None, :]]), node
-
-    def step(self, node: Tensor, action: Tensor) -> None:
-        every = torch.arange(len(node), device=node.device)
-        self.length = self.length + self.matrix[self.owner, self.path[:, self.steps - 1], node].double()
-        self.path, self.left = self.path.clone(), self.left.clone()
-        self.path[:, self.steps] = node
-        self.left[every, node] = False
-        self.steps += 1
-
-    def alive(self) -> Tensor:
-        return torch.full((len(self.owner),), self.steps < self.left.shape[1], device=self.matrix.device)
-
-    def costs(self) -> Tensor:
-        return self.length + self.matrix[self.owner, self.path[:, self.steps - 1], 0].double()
-
-    def solutions(self) -> list[NDArray[np.int64]]:
-        return list(self.path[:, : self.steps].cpu().numpy())
+    def _reduce(self, node: Tensor) -> Reduced:
+        return reduce(self.matrix[self.owner[:, None, None], node[:, :, None], node[:, None, :]])
 
 
 class ATSPTask(Task):
@@ -87,7 +57,9 @@ class ATSPTask(Task):
 
     def start(self, instances: Sequence[ATSPInstance], device: torch.device) -> ArcState:
         matrix = torch.from_numpy(np.stack([instance.distances for instance in instances])).to(device, torch.float32)
-        return ArcState(matrix, torch.arange(len(instances), device=device))
+        count = torch.arange(len(instances), device=device)
+        zero = torch.zeros_like(count)
+        return ArcState(matrix, count, zero, zero, closed=True)
 
     def observe(self, observation: Mapping[str, Tensor]) -> tuple[Reduced, Tensor]:
         candidates = packed(observation["action_mask"].bool())
@@ -109,6 +81,26 @@ class ATSPTask(Task):
         """The matrices with rows and columns in the order of the tour."""
         found = [i.distances[np.ix_(tour, tour)] for i, tour in zip(instances, solutions, strict=True)]
         return {"matrix": np.stack(found).astype(np.float32)}
+
+    def pieces(
+        self,
+        instance: ATSPInstance,
+        solution: NDArray[np.int64],
+        size: int,
+        rng: np.random.Generator,
+        device: torch.device,
+    ) -> Pieces | None:
+        """Paths of ``size`` nodes."""
+
+        def state(nodes: NDArray[np.int64]) -> ArcState:
+            matrix = instance.distances[nodes[:, :, None], nodes[:, None, :]]
+            return ArcState(
+                torch.from_numpy(matrix).to(device, torch.float32),
+                *path_ends(len(nodes), nodes.shape[1], device),
+                closed=False,
+            )
+
+        return tour_pieces(solution, size, rng, state)
 
     def tokens(self, labels: Labels, share: float) -> int:
         return 2 + int(max(1, round(share * (labels["matrix"].shape[1] - 1))))

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from optgap.agents.bq.tasks.task import (
     Labels,
+    Pieces,
     State,
     Targets,
     Task,
@@ -26,7 +27,7 @@ from optgap.agents.bq.tasks.task import (
     with_ends,
 )
 from optgap.agents.nn.bq import Reduced
-from optgap.co.problems.cvrp import CVRPInstance, split_routes
+from optgap.co.problems.cvrp import CVRPInstance, join_routes, split_routes
 
 DIRECT, VIA_DEPOT = 0, 1
 TOLERANCE = 1e-6  # of the capacity: demands are shares in float32
@@ -37,29 +38,38 @@ class RouteState(State):
 
     rows = ("left", "path", "capacity", "length")
 
-    def __init__(self, xy: Tensor, demand: Tensor, owner: Tensor) -> None:
+    def __init__(
+        self, xy: Tensor, demand: Tensor, owner: Tensor, origin: Tensor | None = None, capacity: Tensor | None = None
+    ) -> None:
         """Begin at the first state.
 
         Args:
             xy: (I, N, 2) float32 positions, the depot first.
             demand: (I, N) float32 shares of the capacity, 0 for the depot.
             owner: (B,) instance of each row.
+            origin: (I,) int64 customers where the vehicles stand, served already; None: all are at the depot.
+            capacity: (I,) float32 shares that remain to them; None: all.
         """
-        self.xy, self.demand, self.owner = xy, demand, owner
+        self.xy, self.demand, self.owner, self.begun = xy, demand, owner, origin
         rows, nodes = len(owner), xy.shape[1]
         self.left = torch.ones(rows, nodes, dtype=torch.bool, device=xy.device)
         self.left[:, 0] = False
+        if origin is not None:
+            self.left[torch.arange(rows, device=xy.device), origin[owner]] = False
+        self.total = nodes - (1 if origin is None else 2)
         # each customer takes two places: a 0 (it is reached from the depot) or -1 (it is not), and itself
         self.path = torch.zeros(rows, 2 * nodes, dtype=torch.int64, device=xy.device)
-        self.capacity = torch.ones(rows, device=xy.device)
+        self.capacity = torch.ones(rows, device=xy.device) if capacity is None else capacity[owner]
         self.length = torch.zeros(rows, dtype=torch.float64, device=xy.device)
         self.steps = 0  # customers served
 
     def _origin(self) -> Tensor:
-        return self.path[:, 2 * self.steps - 1] if self.steps else torch.zeros_like(self.owner)
+        if self.steps:
+            return self.path[:, 2 * self.steps - 1]
+        return torch.zeros_like(self.owner) if self.begun is None else self.begun[self.owner]
 
     def reduced(self, nearest: int | None) -> tuple[Reduced, Tensor]:
-        left = self.left.shape[1] - 1 - self.steps
+        left = self.total - self.steps
         origin = self._origin()
         candidates = nearest_left(self.xy, self.owner, origin, self.left, left, nearest)
         node = torch.cat([origin[:, None], torch.zeros_like(origin)[:, None], candidates], 1)
@@ -85,7 +95,7 @@ class RouteState(State):
         return (self.xy[self.owner, a].double() - self.xy[self.owner, b].double()).square().sum(1).sqrt()
 
     def alive(self) -> Tensor:
-        return torch.full((len(self.owner),), self.steps < self.left.shape[1] - 1, device=self.xy.device)
+        return torch.full((len(self.owner),), self.steps < self.total, device=self.xy.device)
 
     def costs(self) -> Tensor:
         return self.length + self._distance(self._origin(), torch.zeros_like(self.owner))
@@ -140,6 +150,61 @@ class CVRPTask(Task):
             "order": np.stack([np.concatenate(found) for found in routes]).astype(np.int64),
             "route": np.stack([np.repeat(np.arange(len(f)), [len(r) for r in f]) for f in routes]).astype(np.int64),
         }
+
+    def pieces(
+        self,
+        instance: CVRPInstance,
+        solution: NDArray[np.int64],
+        size: int,
+        rng: np.random.Generator,
+        device: torch.device,
+    ) -> Pieces | None:
+        """Groups of routes that are neighbours around the depot, of each the last ``size`` customers.
+
+        The vehicle of such a piece stands at the customer before them, with what capacity the group's first route has
+        left; customers before that one stay where they are.
+        """
+        size = min(size, instance.n_customers - 1)
+        if size < 2:
+            return None
+        routes = [route[:: rng.choice([-1, 1])] for route in split_routes(solution)]
+        middle = np.array([instance.positions[route].mean(0) for route in routes]) - instance.positions[0]
+        turn = (np.arctan2(middle[:, 1], middle[:, 0]) + rng.uniform(0, 2 * np.pi)) % (2 * np.pi)
+        groups: list[list[NDArray[np.int64]]] = [[]]
+        for index in np.argsort(turn).tolist():
+            if sum(len(route) for route in groups[-1]) > size:
+                groups.append([])
+            groups[-1].append(routes[index])
+        rest = [join_routes(groups.pop())] if sum(len(route) for route in groups[-1]) <= size else []
+        if not groups:
+            return None
+        flat = [join_routes(group) for group in groups]
+        # the piece begins at the last customer that leaves ``size`` of them behind it
+        begins = [int(np.flatnonzero(row)[-size - 1]) for row in flat]
+        old = [row[begin:] for row, begin in zip(flat, begins, strict=True)]
+        nodes = np.stack([np.concatenate([[0], row[row > 0]]) for row in old])
+        demand = instance.demand / instance.capacity
+        carried = []  # by the vehicle when it stands at the piece's first node
+        for row, begin in zip(flat, begins, strict=True):
+            left_depot = int(np.flatnonzero(row[: begin + 1] == 0)[-1])
+            carried.append(float(demand[row[left_depot : begin + 1]].sum()))
+        owner = torch.arange(len(nodes), device=device)
+        state = RouteState(
+            torch.from_numpy(instance.positions[nodes]).to(device, torch.float32),
+            torch.from_numpy(demand[nodes]).to(device, torch.float32),
+            owner,
+            torch.ones_like(owner),
+            torch.from_numpy(1 - np.array(carried)).to(device, torch.float32),
+        )
+
+        def new(piece: int, local: NDArray[np.int64]) -> NDArray[np.int64]:
+            return np.concatenate([old[piece][:1], nodes[piece][local]])
+
+        def join(found: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+            kept = [row[:begin] for row, begin in zip(flat, begins, strict=True)]
+            return np.concatenate([part for pair in zip(kept, found, strict=True) for part in pair] + rest)
+
+        return Pieces(state, old, new, join)
 
     def tokens(self, labels: Labels, share: float) -> int:
         return 2 + int(max(1, round(share * labels["order"].shape[1])))

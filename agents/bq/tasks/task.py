@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from optgap.agents.nn.bq import DESTINATION, ORIGIN, OTHER, Reduced
+from optgap.co.core import InputError
 
 Labels = Mapping[str, NDArray[Any]]  # arrays whose first axis counts the labelled instances
 
@@ -62,6 +64,18 @@ class State(ABC):
         return other
 
 
+@dataclass(frozen=True)
+class Pieces:
+    """Sub-instances of an incumbent, one a row of ``state``, all of one size; solving them anew may improve it."""
+
+    state: State
+    old: list[NDArray[np.int64]]  # what each is now: its nodes in the order of the visit, ends included
+    new: Callable[
+        [int, NDArray[np.int64]], NDArray[np.int64]
+    ]  # (piece, solution of its row) -> the same, of the solution
+    join: Callable[[list[NDArray[np.int64]]], NDArray[np.int64]]  # the incumbent with these in the place of ``old``
+
+
 class Task(ABC):
     """A problem as the BQ agents see it. Without state: one object serves all."""
 
@@ -89,6 +103,12 @@ class Task(ABC):
     @abstractmethod
     def encode(self, instances: Sequence[Any], solutions: Sequence[NDArray[np.int64]]) -> Labels:
         """The label arrays of given solutions (self-improvement)."""
+
+    def pieces(
+        self, instance: Any, solution: NDArray[np.int64], size: int, rng: np.random.Generator, device: torch.device
+    ) -> Pieces | None:
+        """Cut a solution at random into sub-instances of about ``size`` nodes; None where it has too few."""
+        raise InputError(f"{type(self).__name__}: no re-construction; it is offered for tsp, atsp and cvrp")
 
     @abstractmethod
     def tokens(self, labels: Labels, share: float) -> int:

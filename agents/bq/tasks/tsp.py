@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,11 +13,11 @@ from torch import Tensor
 
 from optgap.agents.bq.tasks.task import (
     Labels,
+    Pieces,
     State,
     Targets,
     Task,
     all_but_ends,
-    nearest_left,
     nearest_tokens,
     neighbours,
     packed,
@@ -29,51 +30,63 @@ from optgap.agents.nn.bq import Reduced
 from optgap.co.problems.tsp import TSPInstance
 
 
-class TourState(State):
-    """Partial paths from ``start`` to ``end`` through N nodes in the plane."""
+class PathState(State):
+    """Partial paths from ``start`` to ``end`` through all of N nodes; how far apart they are, a subclass says."""
 
     rows = ("left", "path", "length")
 
-    def __init__(self, xy: Tensor, owner: Tensor, start: Tensor, end: Tensor, closed: bool) -> None:
+    def __init__(self, nodes: int, owner: Tensor, start: Tensor, end: Tensor, closed: bool) -> None:
         """Begin at the first state.
 
         Args:
-            xy: (I, N, 2) float32 positions.
+            nodes: N.
             owner: (B,) instance of each row.
             start, end: (I,) int64; the same node for a tour (``closed``).
+            closed: whether the paths are tours.
         """
-        self.xy, self.owner, self.end, self.closed = xy, owner, end, closed
-        rows, nodes = len(owner), xy.shape[1]
-        self.left = torch.ones(rows, nodes, dtype=torch.bool, device=xy.device)
-        every = torch.arange(rows, device=xy.device)
+        self.owner, self.end, self.closed = owner, end, closed
+        rows, device = len(owner), owner.device
+        self.left = torch.ones(rows, nodes, dtype=torch.bool, device=device)
+        every = torch.arange(rows, device=device)
         self.left[every, start[owner]] = False
         self.left[every, end[owner]] = False
-        self.path = torch.zeros(rows, nodes, dtype=torch.int64, device=xy.device)
+        self.path = torch.zeros(rows, nodes, dtype=torch.int64, device=device)
         self.path[:, 0] = start[owner]
-        self.length = torch.zeros(rows, dtype=torch.float64, device=xy.device)
+        self.length = torch.zeros(rows, dtype=torch.float64, device=device)
         self.steps, self.total = 1, nodes - (1 if closed else 2)
 
+    @abstractmethod
+    def _far(self, origin: Tensor) -> Tensor:
+        """(B, N) some measure of the distance from the origins."""
+
+    @abstractmethod
+    def _distance(self, a: Tensor, b: Tensor) -> Tensor:
+        """(B,) float64 distance from ``a`` to ``b``."""
+
+    @abstractmethod
+    def _reduce(self, node: Tensor) -> Reduced:
+        """The reduced instances of nodes (B, n)."""
+
     def reduced(self, nearest: int | None) -> tuple[Reduced, Tensor]:
-        left = self.total - self.steps + 1
-        origin, end = self.path[:, self.steps - 1], self.end[self.owner]
-        candidates = nearest_left(self.xy, self.owner, origin, self.left, left, nearest)
-        node = torch.cat([origin[:, None], end[:, None], candidates], 1)
-        return reduce(self.xy[self.owner[:, None], node]), node
+        origin, count = self.path[:, self.steps - 1], self.total - self.steps + 1
+        if nearest is None or nearest >= count:
+            candidates = self.left.nonzero()[:, 1].view(len(self.owner), count)
+        else:
+            far = self._far(origin).masked_fill(~self.left, torch.inf)
+            candidates = far.topk(nearest, dim=1, largest=False).indices
+        node = torch.cat([origin[:, None], self.end[self.owner][:, None], candidates], 1)
+        return self._reduce(node), node
 
     def step(self, node: Tensor, action: Tensor) -> None:
         every = torch.arange(len(node), device=node.device)
-        last = self.path[:, self.steps - 1]
-        self.length = self.length + self._distance(last, node)
+        self.length = self.length + self._distance(self.path[:, self.steps - 1], node)
         self.path, self.left = self.path.clone(), self.left.clone()
         self.path[:, self.steps] = node
         self.left[every, node] = False
         self.steps += 1
 
-    def _distance(self, a: Tensor, b: Tensor) -> Tensor:
-        return (self.xy[self.owner, a].double() - self.xy[self.owner, b].double()).square().sum(1).sqrt()
-
     def alive(self) -> Tensor:
-        return torch.full((len(self.owner),), self.steps <= self.total, device=self.xy.device)
+        return torch.full((len(self.owner),), self.steps <= self.total, device=self.owner.device)
 
     def costs(self) -> Tensor:
         return self.length + self._distance(self.path[:, self.steps - 1], self.end[self.owner])
@@ -85,16 +98,65 @@ class TourState(State):
         return list(path.cpu().numpy())
 
 
+class PlaneState(PathState):
+    """Paths in the plane."""
+
+    def __init__(self, xy: Tensor, owner: Tensor, start: Tensor, end: Tensor, closed: bool) -> None:
+        """As :class:`PathState`; ``xy`` (I, N, 2) float32 positions."""
+        super().__init__(xy.shape[1], owner, start, end, closed)
+        self.xy = xy
+
+    def _far(self, origin: Tensor) -> Tensor:
+        return (self.xy[self.owner] - self.xy[self.owner, origin][:, None]).square().sum(2)
+
+    def _distance(self, a: Tensor, b: Tensor) -> Tensor:
+        return (self.xy[self.owner, a].double() - self.xy[self.owner, b].double()).square().sum(1).sqrt()
+
+    def _reduce(self, node: Tensor) -> Reduced:
+        return reduce(self.xy[self.owner[:, None], node])
+
+
+def tour_pieces(
+    tour: NDArray[np.int64], size: int, rng: np.random.Generator, state: Callable[[NDArray[np.int64]], State]
+) -> Pieces | None:
+    """Cut a tour at a random place into paths of ``size`` nodes, neighbours sharing an end.
+
+    Args:
+        state: (P, size) nodes of the paths -> their first states; the first node is the start, the last one the end.
+    """
+    size = min(size, len(tour))
+    if size < 4:
+        return None
+    frame = np.roll(tour, -int(rng.integers(len(tour))))
+    count = (len(tour) - 1) // (size - 1)
+    begins = np.arange(count) * (size - 1)
+    nodes = frame[begins[:, None] + np.arange(size)]
+
+    def join(paths: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+        joined = frame.copy()
+        for begin, path in zip(begins.tolist(), paths, strict=True):
+            joined[begin : begin + size] = path
+        return joined
+
+    return Pieces(state(nodes), list(nodes), lambda piece, local: nodes[piece][local], join)
+
+
+def path_ends(count: int, size: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Owner, start and end of ``count`` pieces of :func:`tour_pieces`."""
+    owner = torch.arange(count, device=device)
+    return owner, torch.zeros_like(owner), torch.full_like(owner, size - 1)
+
+
 class TSPTask(Task):
     """Tokens: origin, destination, remaining nodes. Features: :func:`optgap.agents.bq.tasks.task.plane`."""
 
     features: ClassVar[int] = 4
 
-    def start(self, instances: Sequence[TSPInstance], device: torch.device) -> TourState:
+    def start(self, instances: Sequence[TSPInstance], device: torch.device) -> PlaneState:
         xy = torch.from_numpy(np.stack([instance.positions for instance in instances])).to(device, torch.float32)
         count = torch.arange(len(instances), device=device)
         zero = torch.zeros_like(count)
-        return TourState(xy, count, zero, zero, closed=True)
+        return PlaneState(xy, count, zero, zero, closed=True)
 
     def observe(self, observation: Mapping[str, Tensor]) -> tuple[Reduced, Tensor]:
         candidates = packed(observation["action_mask"].bool())
@@ -114,6 +176,22 @@ class TSPTask(Task):
         xy = np.stack([i.positions for i in instances]).astype(np.float32)
         tour = np.stack(solutions)
         return {"xy": np.take_along_axis(xy, tour[:, :, None], 1)}
+
+    def pieces(
+        self,
+        instance: TSPInstance,
+        solution: NDArray[np.int64],
+        size: int,
+        rng: np.random.Generator,
+        device: torch.device,
+    ) -> Pieces | None:
+        """Paths of ``size`` nodes; half of the time the tour is walked backwards."""
+
+        def state(nodes: NDArray[np.int64]) -> PlaneState:
+            xy = torch.from_numpy(instance.positions[nodes]).to(device, torch.float32)
+            return PlaneState(xy, *path_ends(len(nodes), nodes.shape[1], device), closed=False)
+
+        return tour_pieces(solution[:: rng.choice([-1, 1])], size, rng, state)
 
     def tokens(self, labels: Labels, share: float) -> int:
         return 2 + int(max(1, round(share * (labels["xy"].shape[1] - 1))))
