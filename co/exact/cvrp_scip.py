@@ -122,7 +122,7 @@ class _Model:
         others[0] = False
         small = inside.sum() <= others.sum()
         within = inside if small else others
-        coefficients = np.zeros(len(self.edges))
+        coefficients = np.zeros(len(self.tails))
         coefficients[within[self.tails] & within[self.heads]] = -1.0
         if not small:
             depot = self.tails == 0

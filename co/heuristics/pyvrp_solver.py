@@ -18,7 +18,7 @@ from optgap.co.problems.cvrp import CVRP_PROBLEM, CVRPInstance, join_routes
 LARGEST = 10_001  # nodes: PyVRP's matrices take 16 bytes a pair
 FAR = 1e6  # what the largest distance becomes where distances are no integers
 FINE = 1e6  # what the capacity becomes where demands are not decimal
-TOO_FAR = 2.0**40  # integers up to this are taken as they are: no sum overflows
+LARGEST_INTEGER = 1e9  # integers up to this are taken as they are: no sum, and no product with a penalty, overflows
 
 I64 = NDArray[np.int64]
 
@@ -34,7 +34,7 @@ def solve(instance: CVRPInstance, budget: Budget) -> Result:
         InputError: more than 10,001 nodes.
     """
     try:
-        from pyvrp import IteratedLocalSearchParams, SolveParams
+        from pyvrp import IteratedLocalSearchParams, PenaltyParams, SolveParams
         from pyvrp import solve as search
         from pyvrp.exceptions import PenaltyBoundWarning
         from pyvrp.IteratedLocalSearch import IteratedLocalSearchCallbacks
@@ -66,8 +66,11 @@ def solve(instance: CVRPInstance, budget: Budget) -> Result:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PenaltyBoundWarning)  # a penalty at its bound is no news for a benchmark
-            params = SolveParams(ils=IteratedLocalSearchParams(callbacks=Watch()))
-            search(_data(instance), over, seed=budget.seed % 2**32, collect_stats=False, params=params)
+            data, largest_penalty = _data(instance)
+            params = SolveParams(
+                ils=IteratedLocalSearchParams(callbacks=Watch()), penalty=PenaltyParams(max_penalty=largest_penalty)
+            )
+            search(data, over, seed=budget.seed % 2**32, collect_stats=False, params=params)
     except KeyboardInterrupt:
         pass
     if not found:
@@ -75,15 +78,19 @@ def solve(instance: CVRPInstance, budget: Budget) -> Result:
     return Result(found[-1], Status.FEASIBLE, incumbents=tuple(history))
 
 
-def _data(instance: CVRPInstance) -> Any:
-    """The instance in PyVRP's terms: a location a node, a depot at the first, a client at each other."""
-    from pyvrp import Client, Depot, Location, ProblemData, VehicleType
+def _data(instance: CVRPInstance) -> tuple[Any, float]:
+    """The instance in PyVRP's terms: a location a node, a depot at the first, a client at each other.
+
+    And the most that a unit of overload may cost. PyVRP's own limit fits distances of thousands and demands of tens; with
+    longer ones overload would pay.
+    """
+    from pyvrp import Client, Depot, Location, PenaltyParams, ProblemData, VehicleType
 
     n = instance.n_nodes
     demand, capacity = _integer_demand(instance)
     distance: Any = _integer_distance(instance)  # its stubs take no array of numpy's own types
     at = np.zeros((n, 2)) if instance.coordinates is None else instance.coordinates
-    return ProblemData(
+    data = ProblemData(
         locations=[Location(x, y) for x, y in at.tolist()],
         clients=[Client(location=i, delivery=[demand[i]]) for i in range(1, n)],
         depots=[Depot(location=0)],
@@ -91,6 +98,8 @@ def _data(instance: CVRPInstance) -> Any:
         distance_matrices=[distance],
         duration_matrices=[distance * 0],
     )
+    typical = max(1.0, sum(demand) / n)
+    return data, max(PenaltyParams().max_penalty, 100.0 * float(distance.max()) / typical)
 
 
 def _integer_distance(instance: CVRPInstance) -> I64:
@@ -101,7 +110,7 @@ def _integer_distance(instance: CVRPInstance) -> I64:
     for i in range(n):  # a row at a time: the whole matrix in float would be as large again
         row = instance.distance(i, nodes)
         largest, integral = max(largest, float(row.max())), integral and bool((row == np.floor(row)).all())
-    scale = 1.0 if largest == 0 or (integral and largest <= TOO_FAR) else FAR / largest
+    scale = 1.0 if largest == 0 or (integral and largest <= LARGEST_INTEGER) else FAR / largest
     table = np.empty((n, n), np.int64)
     for i in range(n):
         table[i] = np.rint(scale * instance.distance(i, nodes))
@@ -114,7 +123,7 @@ def _integer_demand(instance: CVRPInstance) -> tuple[list[int], int]:
     for scale in 10.0 ** np.arange(7):
         scaled = instance.demand * scale
         whole = np.rint(scaled)
-        if np.allclose(scaled, whole, rtol=1e-12, atol=1e-9) and instance.capacity * scale < TOO_FAR:
+        if np.allclose(scaled, whole, rtol=1e-12, atol=1e-9) and instance.capacity * scale < LARGEST_INTEGER:
             return [int(d) for d in whole], int(instance.capacity * scale * (1 + 1e-12))
     fine = FINE / instance.capacity
     return [int(d) for d in np.ceil(instance.demand * fine * (1 - 1e-12))], int(FINE)
