@@ -36,7 +36,7 @@ def read_oplib(path: str | Path) -> OrienteeringInstance:
     prize = section.by_node(2, n, "a score")[:, 0]
     if (prize < 0).any():
         node = int(np.argmax(prize < 0))
-        line = section.line_of(2 * int(np.flatnonzero(section.numbers[::2] == node + 1)[0]))
+        line = section.line_of_node(node + 1, 2)
         raise section.error(f"node {node + 1} scores {prize[node]:.12g}; expected at least 0", line)
     depots = file.section("DEPOT_SECTION")
     ends = depots.nodes(n).tolist()

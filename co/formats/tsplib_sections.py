@@ -87,6 +87,10 @@ class Section:
                 return number
         return self.line + len(self.lines)
 
+    def line_of_node(self, node: int, width: int) -> int:
+        """The line of ``node``, counted from 1, in a section that :meth:`by_node` has read."""
+        return self.line_of(width * int(np.argmax(self.numbers[::width] == node)))
+
     def by_node(self, width: int, dimension: int, what: str) -> F8:
         """(dimension, width - 1) the values of nodes 1 to dimension; a line is a node's number and its values.
 

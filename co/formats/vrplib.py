@@ -57,7 +57,7 @@ def read_vrplib(path: str | Path) -> CVRPInstance:
     wrong[at] = demand[at] != 0
     if wrong.any():
         node = int(np.argmax(wrong))
-        line = section.line_of(2 * int(np.flatnonzero(section.numbers[::2] == node + 1)[0]))
+        line = section.line_of_node(node + 1, 2)
         limit = "0 at the depot" if node == at[0] else f"0 to the capacity {capacity:.12g}"
         raise section.error(f"node {node + 1} demands {demand[node]:.12g}; expected {limit}", line)
     order = np.concatenate([at, np.delete(np.arange(n), at)])

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from tests.scripts.conftest import start
 
+from optgap.co.formats.tsplib import read_tour, read_tsplib
 from optgap.co.problems.job_shop import JOB_SHOP
 from optgap.co.problems.job_shop_instances import load_job_shop
+from optgap.co.problems.tsp import TSP_PROBLEM
 
 
 def schedule(file) -> np.ndarray:
@@ -46,6 +48,22 @@ def test_an_instance_from_a_file(call, tmp_path):
 def test_a_blocking_shop_has_its_own_problem(call):
     arguments = ["problem=blocking-job-shop", "instance=blocking-3x3-p10-s1", "solver=mwkr"]
     assert "checked" in call("solve", *arguments).out
+
+
+def test_a_file_of_another_problem_tells_it_by_its_suffix_and_its_answer_has_the_form_of_its_own(call, tmp_path):
+    nodes = "1 0 0\n2 0 3\n3 4 3\n4 4 0\n"
+    (tmp_path / "four.tsp").write_text(
+        f"TYPE : TSP\nDIMENSION : 4\nEDGE_WEIGHT_TYPE : EUC_2D\nNODE_COORD_SECTION\n{nodes}EOF\n"
+    )
+    (tmp_path / "best_known.json").write_text('{"four": 14}')
+    answer = call("solve", "instance=four.tsp", "solver=2-opt", "out=four.tour")
+    assert answer.code == 0
+    assert "cost     14  (" in answer.out
+    assert "gap      0.0% to the best known 14 (best_known.json)" in answer.out
+    tour = read_tour(tmp_path / "four.tour")
+    assert TSP_PROBLEM.cost(read_tsplib(tmp_path / "four.tsp"), tour) == 14
+    wrong = call("solve", "instance=four.tsp", "solver=2-opt", "out=four.sol")
+    assert (wrong.code, wrong.err) == (2, "error: four.sol: expected a file name that ends in .json or .tour\n")
 
 
 def test_trained_weights_solve_greedily_and_by_sampling(call, trained):
