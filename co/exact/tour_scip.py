@@ -27,14 +27,17 @@ from optgap.co.problems.distances import NetworkInstance
 from optgap.co.problems.tsp import ATSPInstance, tour_length
 
 LARGEST = 2_000  # nodes: beyond, a single LP may take longer than a budget
-CHUNK = 20  # perturbations a node between two looks at the clock
+LARGEST_MODEL = 50_000  # edges left: with more, the relaxation's bound is the answer
+LOOK = 64, 500  # nodes searched, perturbations: between two looks at the clock
+PATIENCE = 20  # perturbations a node that bring nothing, at least, before the local search ends
 
 
 def solve(instance: NetworkInstance, budget: Budget) -> Result:
     """The best tour found within the budget, its bound, and the history; Ctrl-C returns the incumbent.
 
     The problem is that of the instance's type: :class:`~optgap.co.problems.tsp.ATSPInstance` or symmetric. The solution
-    is an (N,) int64 permutation. Where all distances are integers, so is the bound.
+    is an (N,) int64 permutation. Where all distances are integers, so is the bound. Where the tour and the relaxation leave
+    more than 50,000 edges, which happens from about 1,000 nodes on, the search ends with the relaxation's bound.
 
     Raises:
         InputError: more than 2,000 nodes.
@@ -62,7 +65,11 @@ class _Search:
                 self.found(np.array([0, *rest]))
             self.progress.proved(self.progress.cost)
             return
-        self.progress.proved(0.0)
+        far = self.costs + np.diag(np.full(self.n, np.inf))
+        if self.directed:
+            self.progress.proved(max(far.min(0).sum(), far.min(1).sum()))
+        else:
+            self.progress.proved(np.partition(far, 1)[:, :2].sum() / 2)
         tour = self.local_search()
         lp = SubtourLP(self.costs, tour, directed=self.directed)
         if not self.relax(lp) or self.progress.bound >= self.progress.cost:
@@ -74,6 +81,8 @@ class _Search:
         after = np.roll(tour, -1)
         kept[(tour, after) if self.directed else (np.minimum(tour, after), np.maximum(tour, after))] = True
         tails, heads = np.nonzero(kept)
+        if len(tails) > LARGEST_MODEL or self.progress.seconds() >= self.budget.seconds:
+            return
         _Model(self, tails, heads, lp.tight()).run(tour)
 
     def found(self, tour: Any) -> None:
@@ -87,7 +96,7 @@ class _Search:
         from optgap.co.heuristics.neighbour_lists import neighbour_lists
         from optgap.co.heuristics.random_stream import random_stream
         from optgap.co.heuristics.tour_construction import nearest_neighbour
-        from optgap.co.heuristics.tour_search import LOGGED, MANY, TOLERANCE, WAITING, load_tour, search_of
+        from optgap.co.heuristics.tour_search import LOGGED, TOLERANCE, WAITING, load_tour, search_of
 
         kernels: Any = asymmetric_local_search if self.directed else tour_local_search
         exchanges = () if self.directed else (3,)
@@ -96,16 +105,17 @@ class _Search:
         state.random[:] = random_stream(self.budget.seed)
         load_tour(state, nearest_neighbour(self.costs, near, 0))
         self.found(state.tour)
-        while state.counts[WAITING]:
+        deadline = self.progress.seconds() + 0.1 * self.budget.seconds
+        while state.counts[WAITING] and self.progress.seconds() < deadline:
             state.counts[LOGGED] = 0
-            kernels.descend(self.costs, state, tolerance, *exchanges, MANY)
+            kernels.descend(self.costs, state, tolerance, *exchanges, LOOK[0])
         self.found(state.tour)
         improved, done = 0, 0
-        while done <= 2 * improved + CHUNK * self.n and self.progress.seconds() < 0.1 * self.budget.seconds:
+        while done <= 2 * improved + PATIENCE * self.n and self.progress.seconds() < deadline:
             before = self.progress.cost
-            kernels.iterate(self.costs, state, CHUNK * self.n, tolerance)
+            kernels.iterate(self.costs, state, LOOK[1], tolerance)
             self.found(state.tour)
-            done += CHUNK * self.n
+            done += LOOK[1]
             if self.progress.cost < before - tolerance:  # less is rounding, of the sum of an equal tour
                 improved = done
         return state.tour.astype(np.int64)
@@ -130,11 +140,12 @@ class _Model:
     """The integer program over the edges that are left: ``tails`` and ``heads`` (M,), and sets (K, N) to begin with."""
 
     def __init__(self, search: _Search, tails: I64, heads: I64, masks: NDArray[np.bool_]) -> None:
-        from pyscipopt import Model, quicksum
+        from pyscipopt import SCIP_PARAMSETTING, Model, quicksum
 
         self.search, self.tails, self.heads = search, tails, heads
         self.n, self.directed = search.n, search.directed
         self.model = Model(search.instance.name)
+        self.model.setPresolve(SCIP_PARAMSETTING.OFF)  # it finds nothing that the reduced costs have not: measured
         costs = search.costs[tails, heads].tolist()
         self.edges = [self.model.addVar(f"x{e}", "B", obj=cost) for e, cost in enumerate(costs)]
         ends: list[list[list[Any]]] = [[[] for _ in range(self.n)] for _ in range(2)]
