@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from optgap.co.heuristics.neighbour_lists import neighbour_lists
 from optgap.co.heuristics.orienteering_search import complete, search
 from optgap.co.heuristics.path_state import BEST_PRIZE, BEST_SIZE, PRIZE, SIZE, PathState, load_path
 from optgap.co.heuristics.random_stream import random_stream
-from optgap.co.heuristics.route_construction import neighbour_lists
 from optgap.co.heuristics.tour_space import space_of
 from optgap.co.problems.orienteering import OrienteeringInstance
 
@@ -64,7 +64,7 @@ class PathSearch:
         state = _construct(space, prize, limit, path, 0.0)
         self.path: I64 = state.path[: state.number[SIZE]].astype(np.int64)
         self.value = float(state.value[PRIZE])
-        self.near = neighbour_lists(space, len(prize), NEAREST)
+        self.near = neighbour_lists(space, NEAREST)[0]
 
     def start(self, number: int) -> PathState:
         """The state from which the short run ``number`` begins: the held path, then the constructions in turn."""

@@ -45,7 +45,7 @@ STRETCHES = 3  # removed stretches, at most
 CANDIDATES = 128  # nodes that an iteration may insert, at most
 WINDOW = 128  # nodes of a path up to which every position is tried, beyond it those beside near nodes
 NOISE = 0.5  # a node's weight is its prize times 1 plus or minus at most half of this
-LARGE = 0.05  # probability that stretches are as long as the path
+LARGE = 0.05  # probability that stretches are as long as half of the candidates
 PULL = 1.0  # what is added to the extra length in the score, in mean edges of the path: uniform up to this
 TIE = 0.02  # the path's whole length is worth this share of its prize: of two equal paths, the shorter
 REFRESH = 1024  # iterations after which sums are computed anew, against the drift of floating point
@@ -214,7 +214,7 @@ def _ruin(space: Any, prize: F8, near: I4, state: Any, stream: U64) -> int:
     state.number[STAMP] += 1
     state.number[QUEUED] = 0
     count, wanted = 0, 1 + below(stream, STRETCHES)
-    longest = len(state.path) if draw(stream) < LARGE else LONGEST
+    longest = CANDIDATES // 2 if draw(stream) < LARGE else LONGEST
     for k in range(-1, near.shape[1]):
         size = state.number[SIZE]
         if wanted == 0 or size <= 2:

@@ -9,7 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from optgap.co.dynamics.options import KERNEL
-from optgap.co.heuristics.neighbour_lists import nearest_of_all
+from optgap.co.heuristics.neighbour_lists import neighbour_lists
 from optgap.co.heuristics.tour_space import distance
 
 F8 = NDArray[np.float64]
@@ -19,13 +19,6 @@ I64 = NDArray[np.int64]
 ALL_PAIRS = 2000  # customers up to which savings looks at every pair
 NEAREST = 100  # beyond: neighbours of each customer with which it pairs
 SLACK = 1e-10  # relative, of the capacity, for sums of demands in different orders
-
-
-def neighbour_lists(space: Any, nodes: int, k: int) -> I4:
-    """(N, K) the nearest other nodes of each of N nodes, nearest first, the depot among them; K is k, or N - 1 if less."""
-    near = np.empty((nodes, min(k, nodes - 1)), np.int32)
-    nearest_of_all(space, near, np.empty(near.shape))
-    return near
 
 
 @njit(cache=True, nogil=True, **KERNEL)
@@ -139,7 +132,7 @@ def savings_routes(space: Any, demand: F8, capacity: float) -> I64:
     """
     n = len(demand)
     every = n - 1 <= ALL_PAIRS
-    near = np.empty((n, 0), np.int32) if every else neighbour_lists(space, n, NEAREST)
+    near = np.empty((n, 0), np.int32) if every else neighbour_lists(space, NEAREST)[0]
     most = (n - 1) * (n - 2) // 2 if every else n * NEAREST
     saving, pair = np.empty(most), np.empty((most, 2), np.int32)
     count = _list_savings(space, near, every, saving, pair)

@@ -16,8 +16,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from optgap.co.dynamics.options import KERNEL
+from optgap.co.heuristics.neighbour_lists import neighbour_lists
 from optgap.co.heuristics.random_stream import below, draw, random_stream
-from optgap.co.heuristics.route_construction import neighbour_lists, savings_routes
+from optgap.co.heuristics.route_construction import savings_routes
 from optgap.co.heuristics.route_state import (
     COUNT,
     SKIP,
@@ -239,7 +240,7 @@ def improve_routes(
     """
     state = load_routes(space, demand, solution)
     if iterations > 0:
-        near = neighbour_lists(space, len(demand), NEAREST)
+        near = neighbour_lists(space, NEAREST)[0]
         unit = edge_length(state)
         stream = random_stream(seed)
         search(space, demand, capacity, near, state, stream, iterations, hot * unit, min(hot, COLD) * unit)
