@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from hashlib import sha256
@@ -17,6 +18,7 @@ if TYPE_CHECKING:  # the rules need no torch
 STATE, WEIGHTS = "state.json", "weights.safetensors"  # what every checkpoint folder holds
 ZOO = Path(str(files("optgap.agents"))) / "zoo"
 PARTS = ("", "best", "final", "checkpoint")  # of a run folder, the one to use first
+BEAM = "beam"  # before the width, after @
 
 
 def zoo_names() -> list[str]:
@@ -32,7 +34,7 @@ def weights_folder(name: str) -> Path | None:
 
 
 def weights_digest(name: str) -> str | None:
-    """SHA-256 of the weights behind a solver's name (``@<samples>`` ignored); None where it names no weights."""
+    """SHA-256 of the weights behind a solver's name (``@...`` ignored); None where it names no weights."""
     folder = weights_folder(name.partition("@")[0])
     return None if folder is None else sha256((folder / WEIGHTS).read_bytes()).hexdigest()
 
@@ -52,8 +54,8 @@ def find_agent(name: str, device: str = "cpu") -> Agent:
     return load_agent(folder, device)
 
 
-def policy_solver(problem: str, name: str, samples: int | None = None, device: str = "cpu") -> Solver[Any]:
-    """Trained weights as a solver of ``problem``: greedy, or the best of ``samples`` sampled solutions."""
+def policy_solver(problem: str, name: str, how: str = "", device: str = "cpu") -> Solver[Any]:
+    """Trained weights as a solver of ``problem``: greedy, or ``how`` a name says after @."""
     from optgap.agents.common.policy_solver import PolicySolver
 
     agent = find_agent(name, device)
@@ -61,9 +63,11 @@ def policy_solver(problem: str, name: str, samples: int | None = None, device: s
         raise InputError(
             f"{name}: trained on {agent.env_config.problem or 'no optimization problem'}; expected {problem}"
         )
-    if samples is not None:
-        return PolicySolver(agent, mode="sample", samples=samples)
-    return PolicySolver(agent, mode="greedy")
+    if not how:
+        return PolicySolver(agent, mode="greedy")
+    if how.startswith(BEAM):
+        return PolicySolver(agent, mode="beam", width=int(how.removeprefix(BEAM)))
+    return PolicySolver(agent, mode="sample", samples=int(how))
 
 
 def find_solver(problem: str, name: str) -> Solver[Any]:
@@ -71,7 +75,7 @@ def find_solver(problem: str, name: str) -> Solver[Any]:
 
     Args:
         name: ``scip`` (registered as ``<problem>/scip``), shipped weights or a run folder (greedy), or either of the
-            latter with ``@128``: the best of 128 sampled solutions.
+            latter with ``@128``, the best of 128 sampled solutions, or ``@beam16``, a beam search of width 16.
 
     Raises:
         InputError: none of these; the message lists the right names.
@@ -79,13 +83,15 @@ def find_solver(problem: str, name: str) -> Solver[Any]:
     if f"{problem}/{name}" in SOLVERS:
         solver: Solver[Any] = SOLVERS.load(f"{problem}/{name}")
         return solver
-    base, at, samples = name.rpartition("@")
+    base, at, how = name.rpartition("@")
     if not at:
-        base, samples = name, ""
-    elif not samples.isdecimal() or int(samples) < 1:
-        raise InputError(f"{name}: expected a number of samples after @, for instance {base}@128")
+        base, how = name, ""
+    elif not re.fullmatch(rf"({BEAM})?0*[1-9][0-9]*", how, re.ASCII):
+        raise InputError(
+            f"{name}: expected a number of samples after @, for instance {base}@128, or a beam's width, {base}@{BEAM}16"
+        )
     if weights_folder(base) is not None:
-        return policy_solver(problem, base, int(samples) if samples else None)
+        return policy_solver(problem, base, how)
     registered = solver_names(problem)
     near = get_close_matches(name, [*registered, *zoo_names()], n=1)
     hint = f" (did you mean {near[0]}?)" if near else ""

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from optgap.agents.bq.beam import beam
 from optgap.agents.bq.decoding import play
 from optgap.agents.bq.tasks.task import Task
 from optgap.agents.nn.bq import BQNetwork
@@ -66,6 +67,11 @@ class BQPolicy(nn.Module):
         costs = [float(self.problem.cost(instance, solution)) for solution in solutions]
         best = costs.index(min(costs) if self.problem.sense == "minimize" else max(costs))
         return costs[best], solutions[best]
+
+    def beam_search(self, instance: Instance, width: int) -> tuple[float, Any]:
+        """(cost, solution) of the best leaf of a beam search on ``instance``."""
+        solution = beam(self.network, self.task, self.problem, [instance], width, self.nearest)[0]
+        return float(self.problem.cost(instance, solution)), solution
 
     @torch.no_grad()
     def action_logits(self, observation: Mapping[str, Tensor]) -> Tensor:

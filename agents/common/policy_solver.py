@@ -11,7 +11,7 @@ import torch
 from optgap.agents.common.contracts import Agent
 from optgap.co.core import PROBLEMS, Budget, Incumbent, InputError, Instance, Result, Status
 
-Mode = Literal["greedy", "sample"]
+Mode = Literal["greedy", "sample", "beam"]
 
 
 @runtime_checkable
@@ -31,37 +31,57 @@ class BatchedPolicy(Protocol):
         ...
 
 
+@runtime_checkable
+class BeamPolicy(Protocol):
+    """A policy that looks for an instance's solution by beam search."""
+
+    def beam_search(self, instance: Instance, width: int) -> tuple[float, Any]:
+        """(cost, solution) of the best of what a beam of ``width`` partial solutions ends at."""
+        ...
+
+
 class PolicySolver:
     """Solve an instance by playing the agent's environment on it.
 
     Args:
         agent: a trained agent whose environment configuration names a problem.
         mode: "greedy" plays once, the most likely action at each decision; "sample" plays the greedy episode and then
-            samples, the best answer counts.
+            samples, "beam" plays it and then searches (a :class:`BeamPolicy`); the best answer counts.
         samples: episodes in all, the greedy one included ("sample"); the budget's seconds may end it earlier.
         temperature: divides the logits when sampling; other than 1 for a :class:`BatchedPolicy` alone.
         copies: episodes played at once where the policy can (bounds memory).
+        width: partial solutions that the search keeps ("beam").
 
     Raises:
         InputError: a value is out of its range, the agent's environment solves no problem or (when called) another one.
     """
 
     def __init__(
-        self, agent: Agent, mode: Mode = "greedy", samples: int = 128, temperature: float = 1.0, copies: int = 128
+        self,
+        agent: Agent,
+        mode: Mode = "greedy",
+        samples: int = 128,
+        temperature: float = 1.0,
+        copies: int = 128,
+        width: int = 16,
     ) -> None:
-        if mode not in ("greedy", "sample"):
-            raise InputError(f"mode is {mode!r}; expected greedy or sample")
-        if samples < 1 or copies < 1 or not temperature > 0:
+        if mode not in ("greedy", "sample", "beam"):
+            raise InputError(f"mode is {mode!r}; expected greedy, sample or beam")
+        if samples < 1 or copies < 1 or width < 1 or not temperature > 0:
             raise InputError(
-                f"samples {samples}, copies {copies}, temperature {temperature}; expected 1, 1 or more, above 0"
+                f"samples {samples}, copies {copies}, width {width}, temperature {temperature}; "
+                "expected 1 or more, 1 or more, 1 or more, above 0"
             )
+        if mode == "beam" and not isinstance(getattr(agent, "policy", None), BeamPolicy):
+            raise InputError(f"mode is beam; expected greedy or sample: {type(agent).__name__} has no beam search")
         if agent.env_config.problem is None:
             raise InputError(
                 f"{type(agent.env_config).__name__} solves no problem; a solver needs an environment that does"
             )
         if temperature != 1.0 and not isinstance(getattr(agent, "policy", None), BatchedPolicy):
             raise InputError(f"temperature is {temperature}; expected 1: {type(agent).__name__} samples at no other")
-        self.agent, self.mode, self.samples, self.temperature, self.copies = agent, mode, samples, temperature, copies
+        self.agent, self.mode, self.samples, self.temperature = agent, mode, samples, temperature
+        self.copies, self.width = copies, width
 
     def __call__(self, instance: Instance, budget: Budget) -> Result:
         problem = PROBLEMS.load(str(self.agent.env_config.problem))
@@ -88,9 +108,9 @@ class PolicySolver:
         return Result(best[1], Status.FEASIBLE, incumbents=tuple(incumbents))
 
     def _episodes(self, instance: Instance, seed: int) -> Iterator[tuple[float, Any]]:
-        """(cost, solution) of the greedy episode, then of the best of each round of samples."""
+        """(cost, solution) of the greedy episode, then of the beam search or of the best of each round of samples."""
         policy = getattr(self.agent, "policy", None)
-        rest = 0 if self.mode == "greedy" else self.samples - 1
+        rest = self.samples - 1 if self.mode == "sample" else 0
         if isinstance(policy, BatchedPolicy):
             generator = torch.Generator().manual_seed(seed)
             play = policy.play_copies
@@ -100,7 +120,14 @@ class PolicySolver:
                 copies = min(rest, self.copies)
                 yield play(config, instance, copies, False, self.temperature, generator)
                 rest -= copies
-            return
+        else:
+            yield from self._played(instance, seed, rest)
+        if self.mode == "beam":
+            assert isinstance(policy, BeamPolicy)  # the constructor asked
+            yield policy.beam_search(instance, self.width)
+
+    def _played(self, instance: Instance, seed: int, rest: int) -> Iterator[tuple[float, Any]]:
+        """The greedy episode of the environment, then ``rest`` sampled ones."""
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             yield self._episode(instance, True)

@@ -34,6 +34,7 @@ class State(ABC):
 
     rows: ClassVar[tuple[str, ...]]  # names of the tensors with B rows
     owner: Tensor  # (B,) int64 instance of each row
+    left: Tensor  # (B, N) bool: nodes or items that were neither visited nor taken
 
     @abstractmethod
     def reduced(self, nearest: int | None) -> tuple[Reduced, Tensor]:
