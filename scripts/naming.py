@@ -6,31 +6,15 @@ import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from hashlib import sha256
-from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from optgap.agents.common.weights import WEIGHTS, require_weights, weights_folder, zoo_names
 from optgap.co.core import SOLVERS, InputError, Solver
 
 if TYPE_CHECKING:  # the rules need no torch
     from optgap.agents.common.contracts import Agent
 
-STATE, WEIGHTS = "state.json", "weights.safetensors"  # what every checkpoint folder holds
-ZOO = Path(str(files("optgap.agents"))) / "zoo"
-PARTS = ("", "best", "final", "checkpoint")  # of a run folder, the one to use first
 BEAM = "beam"  # before the width, after @
-
-
-def zoo_names() -> list[str]:
-    """Names of the shipped weights."""
-    return sorted(state.parent.name for state in ZOO.glob(f"*/{STATE}"))
-
-
-def weights_folder(name: str) -> Path | None:
-    """The folder of the weights that ``name`` means: shipped ones, a run folder's best ones, or a checkpoint."""
-    candidates = [ZOO / name] if name in zoo_names() else []
-    folders = [folder / part for folder in [*candidates, Path(name)] for part in PARTS]
-    return next((folder for folder in folders if (folder / STATE).is_file()), None)
 
 
 def weights_digest(name: str) -> str | None:
@@ -47,11 +31,7 @@ def find_agent(name: str, device: str = "cpu") -> Agent:
     """
     from optgap.agents.common.checkpoint import load_agent
 
-    folder = weights_folder(name)
-    if folder is None:
-        shipped = ", ".join(zoo_names()) or "none"
-        raise InputError(f"{name}: holds no trained weights; expected a run folder or shipped weights ({shipped})")
-    return load_agent(folder, device)
+    return load_agent(require_weights(name), device)
 
 
 def policy_solver(problem: str, name: str, how: str = "", device: str = "cpu") -> Solver[Any]:

@@ -25,8 +25,9 @@ from rich.text import Text
 
 import cli
 from drawing import require_writable, write_whole
-from naming import find_agent, find_solver, weights_folder
+from naming import find_agent, find_solver
 from optgap.agents.common.contracts import Agent
+from optgap.agents.common.weights import weights_folder
 from optgap.co.benchmark.collections import COLLECTIONS, load_instances
 from optgap.co.core import PROBLEMS, Budget, InputError, Instance, solve
 from optgap.envs.registry import ENVIRONMENTS

@@ -25,8 +25,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.text import Text
 
 import cli
-from naming import find_solver, solver_names, zoo_names
+from naming import find_solver, solver_names
 from optgap.agents.common.contracts import AGENTS, Agent
+from optgap.agents.common.weights import zoo_names
 from optgap.co.core import InputError
 from optgap.envs.registry import ENVIRONMENTS
 from run_folder import new_run_folder, read_best, read_config, write_best, write_config

@@ -27,14 +27,14 @@ class BQConfig:
     """Network: "small" (0.8M parameters, trains on a CPU), "full" (3.5M, the paper's width and depth), "tiny" (tests)."""
     tokens: int = 8192
     """Tokens an update: sub-instances times their size."""
-    learning_rate: float = 2e-3
-    """Step size of AdamW at its peak."""
-    final_learning_rate: float = 1e-5
+    learning_rate: float = 1e-2
+    """Step size of Muon at its peak; AdamW, for what is no matrix of a hidden layer, takes a fifth of it."""
+    final_learning_rate: float = 5e-5
     """Step size at the last step that ``learn`` was asked for; the descent follows a cosine."""
     warmup_updates: int = 100
     """Updates over which the step size rises from 0."""
     weight_decay: float = 0.01
-    """Of AdamW."""
+    """Of Muon and AdamW."""
     max_grad_norm: float = 1.0
     """Gradients are scaled down to this norm."""
     averaging: float = 0.999
@@ -78,3 +78,41 @@ class BQConfig:
             raise InputError(f"{name}: expected 0 <= averaging < 1, 0 <= crop <= 1")
         if self.nearest is not None and (not isinstance(self.nearest, int) or self.nearest < 1):
             raise InputError(f"{name}: nearest is {self.nearest!r}; expected at least 1, or null for all")
+
+
+@dataclass
+class SILConfig(BQConfig):
+    """Self-improvement: imitation of what the network itself finds by sampling (Pirnay and Grimm 2024, arXiv 2403.15180).
+
+    The fields that begin with ``label`` mean nothing here: there are no other labels.
+
+    Raises:
+        InputError: a value is out of its range.
+    """
+
+    width: int = 16
+    """Solutions sampled an instance, without replacement, of which the best is imitated."""
+    temperature: float = 1.0
+    """Divides the logits when sampling."""
+    reuse: float = 4.0
+    """Sub-instances drawn from a solution, for each of its decisions; a smaller number solves more instances."""
+    pool_interval: int = 10
+    """Updates after which newly solved instances join the pool."""
+    epoch_updates: int = 200
+    """Updates after which the pool is emptied; ``checkpoint_interval`` is a multiple, so that no file holds a pool."""
+    start: str | None = None
+    """Shipped weights or a run folder of an agent of the same size to begin with; null: begin from random weights."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        name = type(self).__name__
+        for key in ("width", "pool_interval", "epoch_updates"):
+            if getattr(self, key) < 1:
+                raise InputError(f"{name}: {key} is {getattr(self, key)}; expected at least 1")
+        if not self.temperature > 0 or not self.reuse > 0:
+            raise InputError(f"{name}: expected temperature and reuse above 0")
+        if self.checkpoint_interval % self.epoch_updates:
+            raise InputError(
+                f"{name}: checkpoint_interval is {self.checkpoint_interval}; expected a multiple of epoch_updates, "
+                f"{self.epoch_updates}: a checkpoint holds no pool"
+            )

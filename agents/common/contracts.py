@@ -75,3 +75,6 @@ AGENTS.register("gnn-slim", AgentEntry("optgap.agents.slim.agent:SLIM", "optgap.
 AGENTS.register("gnn-pomo", AgentEntry("optgap.agents.pomo.agent:POMO", "optgap.agents.pomo.config:POMOConfig"))
 AGENTS.register("sb3-ppo", AgentEntry("optgap.agents.sb3.agent:SB3PPO", "optgap.agents.sb3.config:SB3PPOConfig"))
 AGENTS.register("bq", AgentEntry("optgap.agents.bq.agent:BQ", "optgap.agents.bq.config:BQConfig"))
+AGENTS.register(
+    "bq-sil", AgentEntry("optgap.agents.bq.self_improvement:SelfImprovingBQ", "optgap.agents.bq.config:SILConfig")
+)

@@ -72,7 +72,7 @@ def test_weights_that_changed_under_their_name_are_run_again(call, tmp_path):
     import numpy as np
     from safetensors.numpy import load_file, save_file
 
-    from naming import ZOO
+    from optgap.agents.common.weights import ZOO
 
     shutil.copytree(ZOO / "job-shop-gnn-ppo", tmp_path / "mine")
     command = ("benchmark", "solvers=spt,mine", "instances=ft06", "out=bench")
