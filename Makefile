@@ -4,7 +4,7 @@
 # PYTHON  an interpreter of version 3.11 to 3.13, found by itself where it is on the PATH
 # TORCH   the requirement that is installed first, for instance TORCH=torch==2.13.0
 
-TORCH ?= torch>=2.8,<2.14
+TORCH ?= torch>=2.9,<2.14
 PYTHONS := $(if $(PYTHON),$(PYTHON),python3 python3.13 python3.12 python3.11 python)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check

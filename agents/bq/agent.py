@@ -22,6 +22,7 @@ from optgap.agents.common.schedules import cosine
 from optgap.agents.common.seeding import Stream, derived_seed, seed_learner
 from optgap.agents.common.tensors import Tree, is_single, map_tree, resolve_device, to_tensors
 from optgap.agents.nn.bq import Reduced
+from optgap.agents.nn.optimizers import muon_adamw
 from optgap.agents.nn.precision import mixed_precision
 from optgap.co.core import InputError
 
@@ -58,8 +59,8 @@ class BQ:
             self.policy = self._network().to(self.device)
         self.policy.load_state_dict(self.learner.state_dict())
         self.policy.requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(
-            self.learner.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay
+        self.optimizer = muon_adamw(
+            self.learner, self.config.learning_rate, self.config.weight_decay, hidden=self.learner.network.is_hidden
         )
 
     def _network(self) -> BQPolicy:
@@ -97,7 +98,7 @@ class BQ:
             loss = losses.action + config.edge_weight * losses.edges + config.chosen_weight * losses.chosen
             rate = cosine(config.learning_rate, config.final_learning_rate, done, self.updates, config.warmup_updates)
             for group in self.optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group["factor"]
             self.optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(self.learner.parameters(), config.max_grad_norm)

@@ -176,6 +176,11 @@ class BQNetwork(nn.Module):
         rates = 2.0 ** torch.linspace(SLOWEST, FASTEST, width // heads // 4)
         self.register_buffer("rates", rates, persistent=False)
 
+    @staticmethod
+    def is_hidden(name: str) -> bool:
+        """Whether the parameter of this name belongs to a hidden layer, neither an embedding nor a score."""
+        return any(part in name for part in ("blocks.", "tail.", "head."))
+
     def forward(self, reduced: Reduced) -> Scores:
         """Scores of every action, pair of nodes, and node."""
         x = self.embed(reduced.features)

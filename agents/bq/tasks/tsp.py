@@ -212,7 +212,10 @@ class TSPTask(Task):
             kept = nearest_tokens(xy, nearest)
             xy, position = xy.gather(1, kept[:, :, None].expand(-1, -1, 2)), position.gather(1, kept)
         edges = neighbours(position)
-        return reduce(xy), Targets(edges[:, 0, :, None] > 0, edges, None)
+        right = edges[:, 0] > 0
+        if size == nodes - 1:  # a whole tour may be walked both ways
+            right |= position == size
+        return reduce(xy), Targets(right[:, :, None], edges, None)
 
 
 def reduce(xy: Tensor, present: Tensor | None = None) -> Reduced:
