@@ -19,13 +19,12 @@ from optgap.co.exact.progress import Guard, Progress
 from optgap.co.exact.rounded_capacity import vehicles, violated_sets
 from optgap.co.exact.scip_run import objective_unit, run_scip
 from optgap.co.exact.subtours import F8, I64
+from optgap.co.exact.warm_start import warm_up
 from optgap.co.problems.cvrp import CVRP_PROBLEM, CVRPInstance, join_routes
 
 LARGEST = 1_500  # nodes: about a million variables
 ROUNDS = 20  # cuts a round, at most: the most violated
-WARM_UP = 2_000  # iterations a customer of ruin and recreate for the first incumbent,
-SHARE = 0.05  # of the budget for them, at most
-PROBE = 500  # iterations that tell how long one takes
+WARM_UP = 2_000  # iterations a customer of ruin and recreate for the first incumbent, at most
 
 
 def solve(instance: CVRPInstance, budget: Budget) -> Result:
@@ -39,11 +38,24 @@ def solve(instance: CVRPInstance, budget: Budget) -> Result:
     integral, unit = objective_unit(instance.distances)
     progress = Progress(integral=integral, unit=unit)
     try:
+        progress.proved(_degree_bound(instance) / unit)
         start = _warm_start(instance, progress, budget)
-        _Model(instance, progress, budget).run(start)
+        if progress.bound < progress.cost:
+            _Model(instance, progress, budget).run(start)
     except KeyboardInterrupt:
         pass
     return progress.result()
+
+
+def _degree_bound(instance: CVRPInstance) -> float:
+    """Half of the cheapest edges that give each node its degree; at once, where SCIP may never come to a bound."""
+    depot = instance.distances[0, 1:]
+    between = instance.distances[1:, 1:].copy()
+    np.fill_diagonal(between, np.inf)
+    at_customers = np.partition(np.column_stack([between, depot, depot]), 1, axis=1)[:, :2]  # a depot edge counts twice
+    leaving = 2 * vehicles(instance.demand.sum() / instance.capacity)
+    at_depot = np.sort(np.repeat(depot, 2))[:leaving]
+    return 0.5 * float(at_customers.sum() + at_depot.sum())
 
 
 def _warm_start(instance: CVRPInstance, progress: Progress, budget: Budget) -> I64:
@@ -55,14 +67,12 @@ def _warm_start(instance: CVRPInstance, progress: Progress, budget: Budget) -> I
     space = space_of(instance)
     start = savings_routes(space, instance.demand, instance.capacity)
     progress.found(start, CVRP_PROBLEM.cost(instance, start) / progress.unit)
-    iterations = PROBE
-    while progress.seconds() < SHARE * budget.seconds and iterations > 0:
-        began = progress.seconds()
+
+    def improve(iterations: int) -> None:
         found = improve_routes(space, instance.demand, instance.capacity, start, iterations, budget.seed)
         progress.found(found, CVRP_PROBLEM.cost(instance, found) / progress.unit)
-        each = (progress.seconds() - began) / iterations
-        fitting = int((SHARE * budget.seconds - progress.seconds()) / each) if budget.seconds < np.inf else 2**62
-        iterations = min(WARM_UP * instance.n_customers, fitting) if iterations == PROBE else 0
+
+    warm_up(progress, budget, improve, WARM_UP * instance.n_customers)
     best: I64 = progress.solution
     return best
 

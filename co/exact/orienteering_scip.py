@@ -8,20 +8,22 @@ Gonzalez and Toth 1998.
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from optgap.co.core import SOLVERS, Budget, InputError, Result
+from optgap.co.core import Budget, InputError, Result
 from optgap.co.exact.lazy_rows import Row, include_lazy_rows
 from optgap.co.exact.progress import Guard, Progress
 from optgap.co.exact.scip_run import CLOSE_SETTINGS, objective_unit, run_scip
 from optgap.co.exact.subtours import F8, I64, components, minimum_cuts
+from optgap.co.exact.warm_start import warm_up
 from optgap.co.problems.orienteering import ORIENTEERING, TOLERANCE, OrienteeringInstance
 
 LARGEST = 1_500  # nodes: about a million variables
-WARM_UP = 2.0  # seconds of iterated local search for the first incumbent, at most a tenth of the budget
+WARM_UP = 2_000  # iterations a node of ruin and recreate for the first incumbent, at most
 VIOLATION = 1e-4
 
 
@@ -35,10 +37,8 @@ def solve(instance: OrienteeringInstance, budget: Budget) -> Result:
         raise InputError(f"instance {instance.name}: {instance.n_nodes} nodes; SCIP's model takes up to {LARGEST}")
     integral, unit = objective_unit(instance.prize)
     progress = Progress(integral=integral, unit=-unit)
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         _Model(instance, progress, budget).run()
-    except KeyboardInterrupt:
-        pass
     return progress.result()
 
 
@@ -53,6 +53,7 @@ class _Model:
         reach = there + back <= most
         reach[[start, end]] = False
         self.nodes = np.concatenate([[start] if self.closed else [start, end], np.flatnonzero(reach)])
+        progress.proved(ORIENTEERING.cost(instance, self.nodes) / progress.unit)  # no path collects more
         self.found(np.array([start, end]))
         self.alone = (
             -1
@@ -75,12 +76,9 @@ class _Model:
         """Warm start, build, optimize."""
         from pyscipopt import Model, quicksum
 
-        path = None
-        if "op/ils" in SOLVERS:
-            seconds = min(WARM_UP, 0.1 * self.budget.seconds)
-            path = SOLVERS.load("op/ils")(self.instance, Budget(seconds, seed=self.budget.seed)).solution
-        if path is not None:
-            self.found(path)
+        if self.progress.bound >= self.progress.cost:
+            return
+        path = self._warm_start()
         model = self.model = Model(self.instance.name)
         model.hideOutput()
         prize = self.instance.prize[self.nodes] / self.progress.unit
@@ -107,9 +105,26 @@ class _Model:
         guard = Guard()
         include_lazy_rows(model, [*self.edges, *self.visits], self._separate, guard)
         model.setParams(CLOSE_SETTINGS)
-        if path is not None:
-            self._offer(path)
+        self._offer(path)
         run_scip(model, self.progress, self.budget, incumbent=self._incumbent, guard=guard)
+
+    def _warm_start(self) -> I64:
+        """Greedy insertion, then ruin and recreate."""
+        from optgap.co.heuristics.orienteering_runs import greedy_path, improve_path
+        from optgap.co.heuristics.tour_space import space_of
+
+        instance = self.instance
+        space = space_of(instance)
+        path = greedy_path(space, instance.prize, instance.limit, instance.start, instance.end)
+        self.found(path)
+
+        def improve(iterations: int) -> None:
+            nonlocal path
+            path = improve_path(space, instance.prize, instance.limit, path, iterations, self.budget.seed)
+            self.found(path)
+
+        warm_up(self.progress, self.budget, improve, WARM_UP * instance.n_nodes)
+        return path
 
     def _separate(self, values: F8, integral: bool) -> list[Row]:
         m, n = len(self.edges), len(self.nodes)

@@ -47,7 +47,7 @@ def enumerated(instance: CVRPInstance) -> float:
     return best(frozenset(range(1, instance.n_nodes)))
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(instance=instances("cvrp", most=7))
 def test_the_optimum_is_that_of_enumeration(instance: CVRPInstance) -> None:
     optimum = enumerated(instance)

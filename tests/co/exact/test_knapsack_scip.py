@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from routing_cases import instances
 
 from optgap.co.core import PROBLEMS, SOLVERS, Budget, Result, Status, solve
+from optgap.co.heuristics.knapsack_exact import branch_and_bound
 from optgap.co.problems.knapsack import KNAPSACK, KnapsackInstance
 
 
-def run(instance: KnapsackInstance, solver: str = "kp/scip", seconds: float = 60) -> Result:
-    return solve(SOLVERS.load(solver), PROBLEMS.load("kp"), instance, Budget(seconds))
+def run(instance: KnapsackInstance) -> Result:
+    return solve(SOLVERS.load("kp/scip"), PROBLEMS.load("kp"), instance, Budget(60))
 
 
 def enumerated(instance: KnapsackInstance) -> float:
@@ -47,9 +48,7 @@ def test_an_item_that_exceeds_the_capacity_within_scips_default_tolerance_is_lef
 
 @pytest.mark.parametrize("items", [50, 200])
 def test_it_agrees_with_branch_and_bound(items: int) -> None:
-    if "kp/branch-and-bound" not in SOLVERS:
-        pytest.skip("no branch and bound is registered")
     instance = KNAPSACK.generate(np.random.default_rng(items), items=items)
-    scip, other = run(instance), run(instance, "kp/branch-and-bound")
+    scip, other = run(instance), solve(branch_and_bound, KNAPSACK, instance, Budget(60))
     assert scip.status is other.status is Status.OPTIMAL
     assert scip.cost == pytest.approx(other.cost, rel=1e-9)

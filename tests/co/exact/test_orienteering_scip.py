@@ -29,7 +29,7 @@ def enumerated(instance: OrienteeringInstance) -> float:
     return best
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(instance=instances("op", most=7))
 def test_the_optimum_is_that_of_enumeration(instance: OrienteeringInstance) -> None:
     optimum = enumerated(instance)
