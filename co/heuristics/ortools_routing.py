@@ -22,6 +22,7 @@ from optgap.co.problems.tsp import tour_length
 LARGEST = 5_000  # nodes: the matrix goes through Python integers, a gigabyte
 RESOLUTION = 1e7  # what the largest of real numbers is scaled to
 INTEGER_LIMIT = 2**40  # up to which integers are taken as they are
+SHORTEST = 0.1  # seconds of search, where importing the library has used up the budget
 
 I64 = NDArray[np.int64]
 
@@ -138,7 +139,6 @@ def _search(
     parameters: Any = pywrapcp.DefaultRoutingSearchParameters()
     parameters.first_solution_strategy = getattr(routing_enums_pb2.FirstSolutionStrategy, first)
     parameters.local_search_metaheuristic = routing_enums_pb2.LocalSearchMetaheuristic.GUIDED_LOCAL_SEARCH
-    left = budget.seconds - progress.seconds()
-    if left > 0:
-        parameters.time_limit.FromMilliseconds(max(1, int(1000 * min(left, 1e9))))
-        run_interruptibly(lambda: routing.SolveWithParameters(parameters), routing.CancelSearch, guard)
+    left = max(SHORTEST, min(budget.seconds - progress.seconds(), 1e9))
+    parameters.time_limit.FromMilliseconds(int(1000 * left))
+    run_interruptibly(lambda: routing.SolveWithParameters(parameters), routing.CancelSearch, guard)
