@@ -87,3 +87,11 @@ for _problem in ("tsp", "atsp"):
     SOLVERS.register(f"{_problem}/ils", "optgap.co.heuristics.tour_solvers:iterated")
 SOLVERS.register("tsp/2-opt", "optgap.co.heuristics.tour_solvers:two_opt")
 SOLVERS.register("atsp/patching", "optgap.co.heuristics.tour_solvers:patching")
+
+SOLVERS.register("cvrp/nearest-neighbour", "optgap.co.heuristics.route_solvers:nearest_neighbour")
+SOLVERS.register("cvrp/savings", "optgap.co.heuristics.route_solvers:savings")
+SOLVERS.register("cvrp/ruin-recreate", "optgap.co.heuristics.route_solvers:iterated")
+SOLVERS.register("op/greedy", "optgap.co.heuristics.route_solvers:orienteering_greedy")
+SOLVERS.register("op/ils", "optgap.co.heuristics.route_solvers:orienteering_ils")
+SOLVERS.register("kp/greedy", "optgap.co.heuristics.knapsack_exact:greedy")
+SOLVERS.register("kp/branch-and-bound", "optgap.co.heuristics.knapsack_exact:branch_and_bound")

@@ -7,6 +7,7 @@ blocks of items at a time. Values and weights are floats, so there is no dynamic
 
 from __future__ import annotations
 
+import functools
 import time
 from typing import Any, NamedTuple
 
@@ -183,8 +184,17 @@ def greedy(instance: KnapsackInstance, budget: Budget, /) -> Result:
     return Result(solution, Status.FEASIBLE, incumbents=(Incumbent(time.perf_counter() - began, cost, None),))
 
 
+@functools.cache
+def _compile() -> None:
+    """Compile the kernels, once after installation: not charged to a budget."""
+    tree = plant(KnapsackInstance(value=np.ones(1), weight=np.ones(1), capacity=1.0))
+    explore(tree, 1)
+    open_bound(tree)
+
+
 def branch_and_bound(instance: KnapsackInstance, budget: Budget, /) -> Result:
     """Solver: *optimal* where the tree was finished in time; else the incumbent and the bound of the open nodes."""
+    _compile()
     began = time.perf_counter()
     tree = plant(instance)
     free = float(instance.value[tree.free].sum())

@@ -6,7 +6,7 @@ most of the iterations go to short runs from different starts, the rest to the b
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -36,15 +36,23 @@ def _construct(space: Any, prize: F8, limit: float, path: Any, pull: float) -> P
     return state
 
 
-def greedy_path(space: Any, prize: F8, limit: float, start: int = 0, end: int = 0) -> I64:
+def greedy_path(
+    space: Any, prize: F8, limit: float, start: int = 0, end: int = 0, in_time: Callable[[], bool] = lambda: True
+) -> I64:
     """The best of the paths that grow from the direct one by the highest prize / (extra length + pull); (L,) nodes.
 
     Args:
         space: of :func:`optgap.co.heuristics.tour_space.space_of`.
         prize: (N,).
+        in_time: asked after each path whether there is time for another.
     """
-    states = (_construct(space, prize, limit, [start, end], pull) for pull in PULLS)
-    best = max(states, key=lambda state: float(state.value[PRIZE]))
+    best = _construct(space, prize, limit, [start, end], PULLS[0])
+    for pull in PULLS[1:]:
+        if not in_time():
+            break
+        state = _construct(space, prize, limit, [start, end], pull)
+        if state.value[PRIZE] > best.value[PRIZE]:
+            best = state
     return best.path[: best.number[SIZE]].astype(np.int64)
 
 
