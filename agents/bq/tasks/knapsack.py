@@ -142,7 +142,7 @@ def break_density(value: Tensor, weight: Tensor, room: Tensor, fits: Tensor) -> 
     density = log_density(value, weight).masked_fill(~fits, -20.0)
     order = density.argsort(1, descending=True)
     filled = weight.masked_fill(~fits, 0.0).gather(1, order).cumsum(1)
-    at = (filled <= room[:, None]).sum(1).clamp(max=value.shape[1] - 1)
+    at = (filled <= room[:, None]).sum(1).minimum(fits.sum(1) - 1).clamp(min=0)
     return density.gather(1, order.gather(1, at[:, None]))[:, 0]
 
 

@@ -119,12 +119,12 @@ class OrienteeringTask(Task):
         return reduce(xy, observation["prize"].gather(1, node), observation["budget"][:, 0], present), node
 
     def label(self, draw: Any, seeds: Sequence[int], effort: float) -> Labels:
-        from optgap.co.heuristics.orienteering_search import improve_orienteering_batch
+        from optgap.co.heuristics.orienteering_runs import improve_orienteering_batch
 
         instances = [draw(np.random.default_rng(seed)) for seed in seeds]
         xy, prize = np.stack([i.positions for i in instances]), np.stack([i.prize for i in instances])
         limit = np.array([i.limit for i in instances])
-        paths, _ = improve_orienteering_batch(xy, prize, limit, int(effort * 100 * xy.shape[1]), seeds[0])
+        paths, _ = improve_orienteering_batch(xy, prize, limit, int(effort * 30 * xy.shape[1]), seeds[0])
         return self.encode(instances, [path[path >= 0] for path in paths])
 
     def encode(self, instances: Sequence[OrienteeringInstance], solutions: Sequence[NDArray[np.int64]]) -> Labels:
