@@ -66,25 +66,38 @@ def beam_search(
     """Leaves of a beam search from each row of ``state``.
 
     Partial solutions that leave the same sub-instance are one state of the BQ-MDP: the cheapest of them goes on, at the
-    place of the likeliest. A solution that is whole leaves its place to others.
+    place of the likeliest. A whole solution takes up a place for one step only.
 
     Args:
         sign: 1 where costs are minimized, -1 where they are maximized.
     """
-    start, leaves = _Front.at(state)
-    front = start.put_aside(leaves, width)
-    while front is not None:
-        reduced, node = front.state.reduced(nearest)
-        row, place = _merged(front, reduced, node, sign)
-        kept = _places(front.root[place]) < width
-        front = front.select(row[kept], place[kept])
-        reduced, node = _rows(reduced, row[kept]), node[row[kept]]
+    front, leaves = _Front.at(state)
+    while len(front.root):
+        costs, alive = front.state.costs(), front.state.alive()
+        ongoing = alive.nonzero()[:, 0]
+        left, root = front.state.left.long(), front.root[:, None]
+        # whole solutions are the same where what they contain and what they cost is
+        key = _hashed(left, root, costs.float().view(torch.int32).long()[:, None])
+        if len(ongoing):
+            reduced, node = front.state.select(ongoing).reduced(nearest)
+            features = reduced.features.flatten(1).contiguous().view(torch.int32).long()
+            key[ongoing] = _hashed(left[ongoing], root[ongoing], node[:, :1], features)
+        row, place = _merged(key, sign * costs)
+        within = _places(front.root[place]) < width
+        row, place = row[within], place[within]
+        over = ~alive[row]
+        front.select(row[over], place[over]).end(leaves)
+        row, place = row[~over], place[~over]
+        front = front.select(row, place)
+        if not len(row):
+            break
+        seen = (alive.cumsum(0) - 1)[row]  # rows of the reduced instances
+        reduced, node = _rows(reduced, seen), node[seen]
         score = front.score[:, None] + log_probabilities(network, reduced).double()
         parent, action = _largest(score, front.root, len(leaves), SPARE * width)
         front = front.select(parent)
         front.score = front.rank = score[parent, action]
         act(front.state, node[parent], action, task.actions)
-        front = front.put_aside(leaves, width)
     return leaves
 
 
@@ -106,28 +119,29 @@ def sample_without_replacement(
         temperature: divides the logits.
         generator: on the device of ``state``.
     """
-    start, leaves = _Front.at(state)
-    start.rank = _gumbel(start.rank, generator)
-    ended = start.rank.new_full((len(leaves), width), -torch.inf)  # ranks of the largest leaves
-    front = start.put_aside(leaves, width)
-    while front is not None:
+    front, leaves = _Front.at(state)
+    front.rank = _gumbel(front.rank, generator)
+    ended = front.rank.new_full((len(leaves), width), -torch.inf)  # the largest ranks of leaves
+    while True:
+        alive = front.state.alive()
+        if not bool(alive.all()):
+            over, front = front.select((~alive).nonzero()[:, 0]), front.select(alive.nonzero()[:, 0])
+            over.end(leaves)
+            ended = torch.cat([ended, _table(over.rank, over.root, len(leaves))], 1).topk(width).values
+        if not len(front.root):
+            break
         reduced, node = front.state.reduced(nearest)
         score = front.score[:, None] + log_probabilities(network, reduced, temperature).double()
         rank = conditioned_gumbel(score, front.rank, generator)
         parent, action = _largest(rank, front.root, len(leaves), width)
-        # a leaf keeps its rank, and its place if that is among the largest
         rank = rank[parent, action]
-        bar = torch.cat([_table(rank, front.root[parent], len(leaves)), ended], 1).topk(width).values[:, -1]
-        kept = rank >= bar[front.root[parent]]
-        parent, action = parent[kept], action[kept]
+        # leaves keep their ranks: the largest of both have a place
+        table = torch.cat([_table(rank, front.root[parent], len(leaves)), ended], 1)
+        within = rank >= table.topk(width).values[front.root[parent], -1]
+        parent, action = parent[within], action[within]
         front = front.select(parent)
-        front.score, front.rank = score[parent, action], rank[kept]
+        front.score, front.rank = score[parent, action], rank[within]
         act(front.state, node[parent], action, task.actions)
-        over = ~front.state.alive()
-        if bool(over.any()):
-            found = _table(front.rank[over], front.root[over], len(leaves))
-            ended = torch.cat([ended, found], 1).topk(width).values
-            front = front.put_aside(leaves, width)
     return [sorted(found, key=lambda leaf: -leaf.rank)[:width] for found in leaves]
 
 
@@ -171,16 +185,11 @@ class _Front:
         place = row if place is None else place
         return type(self)(self.state.select(row), self.root[place], self.score[place], self.rank[place])
 
-    def put_aside(self, leaves: Leaves, width: int) -> Self | None:
-        """Move rows that are whole, among the first ``width`` of their root, to the leaves; None where nothing is left."""
-        alive = self.state.alive()
-        if bool(alive.all()):
-            return self if len(alive) else None
-        over = self.select((~alive & (_places(self.root) < width)).nonzero()[:, 0])
-        columns = (over.rank.tolist(), over.score.tolist(), over.state.costs().tolist(), over.state.solutions())
-        for root, leaf in zip(over.root.tolist(), zip(*columns, strict=True), strict=True):
+    def end(self, leaves: Leaves) -> None:
+        """Append the rows, which are whole, to the leaves of their roots."""
+        columns = (self.rank.tolist(), self.score.tolist(), self.state.costs().tolist(), self.state.solutions())
+        for root, leaf in zip(self.root.tolist(), zip(*columns, strict=True), strict=True):
             leaves[root].append(Leaf(*leaf))
-        return self.select(alive.nonzero()[:, 0]) if bool(alive.any()) else None
 
 
 def _places(root: Tensor) -> Tensor:
@@ -207,18 +216,21 @@ def _largest(values: Tensor, root: Tensor, roots: int, count: int) -> tuple[Tens
     return row[found], (best.indices % values.shape[1])[found]
 
 
-def _merged(front: _Front, reduced: Reduced, node: Tensor, sign: float) -> tuple[Tensor, Tensor]:
-    """Of each distinct state, in order of its first row: its cheapest row, its first row."""
-    features = reduced.features.flatten(1).contiguous().view(torch.int32).long()
-    facts = torch.cat([features, front.state.left.long(), node[:, :1], front.root[:, None]], 1)
-    codes = torch.randint(2**62, facts.shape[1:], generator=torch.Generator().manual_seed(0)).to(facts.device)
-    key = (facts * codes).sum(1).cpu().numpy()  # two states meet with a probability of about 2^-60
-    order = np.lexsort(((sign * front.state.costs()).cpu().numpy(), key))
-    starts = np.flatnonzero(np.concatenate([[True], key[order[1:]] != key[order[:-1]]]))
+def _hashed(*facts: Tensor) -> Tensor:
+    """(B,) of facts (B, ...) int64; two different rows meet with a probability of about 2^-60."""
+    columns = torch.cat(facts, 1)
+    codes = torch.randint(2**62, columns.shape[1:], generator=torch.Generator().manual_seed(0))
+    return (columns * codes.to(columns.device)).sum(1)
+
+
+def _merged(key: Tensor, cost: Tensor) -> tuple[Tensor, Tensor]:
+    """For each distinct ``key`` (B,), in order of the first row that has it: the cheapest such row, the first one."""
+    keys = key.cpu().numpy()
+    order = np.lexsort((cost.cpu().numpy(), keys))
+    starts = np.flatnonzero(np.concatenate([[True], keys[order[1:]] != keys[order[:-1]]]))
     row, place = order[starts], np.minimum.reduceat(order, starts)
     sequence = place.argsort()
-    device = node.device
-    return torch.from_numpy(row[sequence]).to(device), torch.from_numpy(place[sequence]).to(device)
+    return torch.from_numpy(row[sequence]).to(key.device), torch.from_numpy(place[sequence]).to(key.device)
 
 
 def _rows(reduced: Reduced, index: Tensor) -> Reduced:

@@ -1,4 +1,4 @@
-"""Solving instances step by step with a BQ network: greedily, by sampling, by beam search."""
+"""Solving instances step by step with a BQ network: greedily, by sampling; :mod:`optgap.agents.bq.beam` searches."""
 
 from __future__ import annotations
 
@@ -49,6 +49,7 @@ def play(
     costs = np.zeros(rows)
     solutions: list[Any] = [None] * rows
     number = np.arange(rows)
+    state = state.select(torch.arange(rows, device=state.owner.device))  # the caller's is not moved
     heat = torch.as_tensor(temperature, device=state.owner.device).expand(rows)
     hot = bool((heat > 0).any())
     while True:

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from optgap.agents.bq.tasks.task import Labels, State, Targets, Task, nearest_within, packed
 from optgap.agents.nn.bq import Reduced
+from optgap.co.dynamics.routing import SLACK
 from optgap.co.problems.knapsack import KnapsackInstance
 
-TOLERANCE = 1e-9  # relative, of Knapsack.check
+HEAVIEST = 2.0  # times the capacity: a heavier item counts as that heavy, as in the environment's observation
 
 
 class ItemState(State):
@@ -32,7 +33,8 @@ class ItemState(State):
         """
         self.value, self.weight, self.owner = value, weight, owner
         self.left = torch.ones(len(owner), value.shape[1], dtype=torch.bool, device=value.device)
-        self.room = capacity[owner]
+        self.unit, self.heaviest = units(value, weight, capacity)
+        self.room = capacity[owner] * SLACK
         self.worth = torch.zeros(len(owner), dtype=torch.float64, device=value.device)
 
     def _fits(self) -> Tensor:
@@ -41,10 +43,9 @@ class ItemState(State):
     def reduced(self, nearest: int | None) -> tuple[Reduced, Tensor]:
         """The items that fit; ``nearest`` keeps those whose density is nearest to the break density."""
         fits = self._fits()
-        value, weight = self.value[self.owner], self.weight[self.owner]
-        far = (log_density(value, weight) - break_density(value, weight, self.room, fits)[:, None]).abs()
-        node, present = nearest_within(far, fits, nearest)
-        return reduce(value.gather(1, node), weight.gather(1, node), self.room, present), node
+        unit, heaviest = self.unit[self.owner], self.heaviest[self.owner]
+        value, weight = self.value[self.owner] / unit[:, None], self.weight[self.owner] / heaviest[:, None]
+        return among(value, weight, self.room / heaviest, fits, nearest)
 
     def step(self, node: Tensor, action: Tensor) -> None:
         every = torch.arange(len(node), device=node.device)
@@ -66,7 +67,8 @@ class ItemState(State):
 class KnapsackTask(Task):
     """Tokens: the remaining items that fit.
 
-    Features: value in units of the largest, weight in units of the remaining capacity and of the largest weight, the
+    Values are in units of the instance's largest, weights and capacities in units of its heaviest item's. Features: value
+    in units of the largest that fits, weight in units of the remaining capacity and of the largest weight, the
     logarithm of the density (value a weight), the same relative to the density at which the linear relaxation of the
     remaining instance breaks an item (Dantzig 1957), and the logarithm of the number of largest items that fit.
     """
@@ -84,8 +86,12 @@ class KnapsackTask(Task):
 
     def observe(self, observation: Mapping[str, Tensor]) -> tuple[Reduced, Tensor]:
         node, present = packed(observation["action_mask"].bool())
-        value, weight = observation["items"].gather(1, node[:, :, None].expand(-1, -1, 2)).double().unbind(2)
-        return reduce(value, weight, observation["capacity"][:, 0].double(), present), node
+        items = observation["items"].double()
+        capacity = torch.ones(len(items), dtype=torch.float64, device=items.device)  # the unit of the weights shown
+        unit, heaviest = units(*items.unbind(2), capacity)
+        value, weight = items.gather(1, node[:, :, None].expand(-1, -1, 2)).unbind(2)
+        room = observation["capacity"][:, 0].double() / heaviest
+        return reduce(value / unit[:, None], weight / heaviest[:, None], room, present), node
 
     def label(self, draw: Any, seeds: Sequence[int], effort: float) -> Labels:
         from optgap.co.heuristics.knapsack_exact import solve_knapsack_batch
@@ -114,7 +120,11 @@ class KnapsackTask(Task):
         self, labels: Labels, rows: NDArray[np.int64], share: float, nearest: int | None, rng: np.random.Generator
     ) -> tuple[Reduced, Targets]:
         """``share`` of the optimal choice remains, beside all other items; the surest ones tend to be taken first."""
-        value, weight, chosen = (torch.from_numpy(labels[k][rows]) for k in ("value", "weight", "chosen"))
+        value, weight, capacity, chosen = (
+            torch.from_numpy(labels[k][rows]) for k in ("value", "weight", "capacity", "chosen")
+        )
+        unit, heaviest = units(value, weight, capacity)
+        value, weight, capacity = value / unit[:, None], weight / heaviest[:, None], capacity / heaviest
         density = log_density(value, weight)
         noise = torch.from_numpy(rng.normal(size=value.shape) * rng.choice([0.2, 1.0, 5.0], size=(len(rows), 1)))
         order = (density + noise).masked_fill(~chosen, -torch.inf)
@@ -122,14 +132,28 @@ class KnapsackTask(Task):
         taken = whole - (share * whole).round().long().clamp(min=1)
         rank = order.argsort(1, descending=True).argsort(1)
         left = ~(chosen & (rank < taken[:, None]))
-        room = torch.from_numpy(labels["capacity"][rows]) - weight.masked_fill(left, 0.0).sum(1)
-        fits = left & (weight <= room[:, None] * (1 + TOLERANCE))
-        far = (density - break_density(value, weight, room, fits)[:, None]).abs()
-        node, present = nearest_within(far, fits, nearest)
-        wanted = (chosen & fits).gather(1, node)
-        reduced = reduce(value.gather(1, node), weight.gather(1, node), room, present)
+        room = capacity * SLACK - weight.masked_fill(left, 0.0).sum(1)
+        fits = left & (weight <= room[:, None])
+        reduced, node = among(value, weight, room, fits, nearest)
+        assert reduced.present is not None
+        present, wanted = reduced.present, (chosen & fits).gather(1, node)
         target = torch.where(present, wanted.float(), torch.nan)
         return reduced, Targets(wanted[:, :, None], None, target)
+
+
+def units(value: Tensor, weight: Tensor, capacity: Tensor) -> tuple[Tensor, Tensor]:
+    """(B,) the units of values and of weights in which the network sees items (B, N) and capacities (B,)."""
+    units = value.amax(1), weight.amax(1).minimum(HEAVIEST * capacity)
+    return units[0].where(units[0] > 0, 1.0), units[1].where(units[1] > 0, 1.0)
+
+
+def among(
+    value: Tensor, weight: Tensor, room: Tensor, fits: Tensor, nearest: int | None
+) -> tuple[Reduced, Tensor]:
+    """The reduced instances of what ``fits``, at most the ``nearest`` by density, and (B, n) the item of each token."""
+    far = (log_density(value, weight) - break_density(value, weight, room, fits)[:, None]).abs()
+    node, present = nearest_within(far, fits, nearest)
+    return reduce(value.gather(1, node), weight.gather(1, node), room, present), node
 
 
 def log_density(value: Tensor, weight: Tensor) -> Tensor:
