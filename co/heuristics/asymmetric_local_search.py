@@ -39,7 +39,7 @@ from optgap.co.heuristics.tour_space import length_of
 F8 = NDArray[np.float64]
 
 NEIGHBOURS = 10
-SEGMENT = 30  # longest segment of a double bridge
+SEGMENT = 10  # longest segment of a double bridge
 
 
 @njit(cache=True, **KERNEL)
@@ -147,7 +147,9 @@ def _double_bridge(space: Any, s: Search, longest: int) -> float:
     """Swap three neighbouring segments A B C of random length into C B A and queue their ends; returns the gain."""
     n = len(s.tour)
     p = below(s.random, n)
-    a, b, c = 1 + below(s.random, longest), 1 + below(s.random, longest), 1 + below(s.random, longest)
+    a = 1 + below(s.random, min(longest, n - 3))
+    b = 1 + below(s.random, min(longest, n - 2 - a))
+    c = 1 + below(s.random, min(longest, n - 1 - a - b))
     at = (p + 1) % n
     cut = (p, (p + a) % n, (p + a + b) % n, (p + a + b + c) % n)
     gain = 0.0
@@ -171,10 +173,9 @@ def iterate(space: Any, s: Search, iterations: int, tolerance: float) -> float:
     total = 0.0
     if len(s.tour) < 4:
         return total
-    longest = max(1, min(SEGMENT, (len(s.tour) - 2) // 3))
     for _ in range(iterations):
         s.counts[LOGGED] = 0
-        gain = _double_bridge(space, s, longest)
+        gain = _double_bridge(space, s, SEGMENT)
         gain += descend(space, s, tolerance, MANY)
         clear_queue(s)
         if gain < 0.0:
@@ -208,9 +209,9 @@ def improve_asymmetric_tours(matrices: F8, tours: Any, iterations: int, seed: in
     s = search_of(near, gap)
     for b in range(B):
         nearest_of_all(matrices[b], near, gap)
-        tolerance = TOLERANCE * gap.mean()
         start_stream(s.random, seed, b)
         load_tour(s, tours[b])
+        tolerance = TOLERANCE * length_of(matrices[b], s.tour)
         if n > 2:
             while s.counts[WAITING] > 0:
                 s.counts[LOGGED] = 0

@@ -38,8 +38,8 @@ from optgap.co.heuristics.tour_space import Plane, distance, length_of
 
 F8 = NDArray[np.float64]
 
-NEIGHBOURS = 8
-SEGMENT = 30  # longest segment of a double bridge
+NEIGHBOURS = 7
+SEGMENT = 50  # longest segment of a double bridge
 
 
 @njit(cache=True, **KERNEL)
@@ -215,7 +215,9 @@ def _double_bridge(space: Any, s: Search, longest: int) -> float:
     """Swap three neighbouring segments A B C of random length into C B A and queue their ends; returns the gain."""
     n = len(s.tour)
     p = below(s.random, n)
-    a, b, c = 1 + below(s.random, longest), 1 + below(s.random, longest), 1 + below(s.random, longest)
+    a = 1 + below(s.random, min(longest, n - 4))
+    b = 1 + below(s.random, min(longest, n - 3 - a))
+    c = 1 + below(s.random, min(longest, n - 2 - a - b))
     first, last = (p + 1) % n, (p + a + b + c) % n
     node = (
         s.tour[p],
@@ -248,10 +250,9 @@ def iterate(space: Any, s: Search, iterations: int, tolerance: float) -> float:
     total = 0.0
     if len(s.tour) < 5:
         return total
-    longest = max(1, min(SEGMENT, (len(s.tour) - 2) // 3))
     for _ in range(iterations):
         s.counts[LOGGED] = 0
-        gain = _double_bridge(space, s, longest)
+        gain = _double_bridge(space, s, SEGMENT)
         gain += descend(space, s, tolerance, 3, MANY)
         clear_queue(s)
         if gain < 0.0:
@@ -290,9 +291,9 @@ def improve_tours(coordinates: F8, tours: Any, iterations: int, seed: int) -> An
             for j in range(n):
                 table[i, j] = distance(plane, i, j)
         nearest_of_all(table, near, gap)
-        tolerance = TOLERANCE * gap.mean()
         start_stream(s.random, seed, b)
         load_tour(s, tours[b])
+        tolerance = TOLERANCE * length_of(table, s.tour)
         if n > 3:
             while s.counts[WAITING] > 0:
                 s.counts[LOGGED] = 0

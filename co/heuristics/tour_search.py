@@ -17,7 +17,7 @@ I8 = NDArray[np.int64]
 
 LOG = 4096  # entries of the log: what one iteration may do
 MOVE = 8  # entries that a move may need
-TOLERANCE = 1e-9  # of the mean distance to a neighbour: a smaller gain may be an error of rounding
+TOLERANCE = 1e-12  # of the length of the tour: a smaller gain may be an error of rounding
 MANY = 1 << 60  # nodes: no limit
 HEAD, WAITING, LOGGED = 0, 1, 2  # fields of Search.counts
 

@@ -21,7 +21,7 @@ from optgap.co.heuristics import asymmetric_local_search, tour_construction, tou
 from optgap.co.heuristics.neighbour_lists import neighbour_lists
 from optgap.co.heuristics.random_stream import random_stream
 from optgap.co.heuristics.tour_search import LOGGED, TOLERANCE, WAITING, load_tour, search_of
-from optgap.co.heuristics.tour_space import LARGEST_TABLE, space_of
+from optgap.co.heuristics.tour_space import LARGEST_TABLE, length_of, space_of
 from optgap.co.problems.distances import NetworkInstance
 from optgap.co.problems.tsp import as_tour, tour_length
 
@@ -93,11 +93,12 @@ class _LocalSearch:
         self._search = search_of(near, gap)
         self._search.random[:] = random_stream(seed)
         self.near, self.tour = near, self._search.tour
-        self._tolerance = TOLERANCE * float(gap.mean()) if gap.size else 0.0
+        self._tolerance = 0.0
 
     def load(self, tour: Any) -> None:
         """Take over a tour, (N,) integers."""
         load_tour(self._search, np.asarray(tour, dtype=np.int32))
+        self._tolerance = TOLERANCE * length_of(self.space, self.tour)
 
     def descend(self, history: _History, exchanges: int = 3) -> None:
         """Down to a local optimum of 2-opt or 3-opt, as far as the time reaches."""

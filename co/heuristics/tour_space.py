@@ -1,8 +1,10 @@
 """Distances inside compiled tour heuristics, from a matrix or from coordinates.
 
 A *space* is what these kernels measure in: an (N, N) float64 matrix, or a :class:`Plane`. Both hold the metric of the
-instance exactly, rounding rules included, so that a heuristic optimizes what is reported. Numba does not notice a change of
-this file in what it keeps on disk of its callers: after one, empty their caches (``__pycache__/*.nb*``).
+instance exactly, rounding rules included, so that a heuristic optimizes what is reported.
+
+Numba does not notice a change of this file in what it keeps on disk of its callers: after one, empty their caches
+(``__pycache__/*.nb*``).
 """
 
 from __future__ import annotations
