@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -50,6 +51,7 @@ class BQ:
             raise InputError(f"seed is {seed}; expected at least 0")
         self.env_config, self.config = env_config, config or self.config_class()
         self.seed, self.steps, self.updates = seed, 0, 0
+        self.tell: Callable[[str], None] | None = None  # called with a line while learning waits for labels
         self.device = resolve_device(device)
         face = env_config.batch(1)
         self.observation_space, self.action_space = face.observation_space(), face.action_space()
@@ -74,7 +76,7 @@ class BQ:
             while self.steps < total_steps:
                 begun = time.perf_counter()
                 shards = min(-(-config.labels // SHARD), FIRST_SHARDS + self.updates // config.label_interval)
-                pool = store.require(shards)
+                pool = store.require(shards, self.tell)
                 waited = time.perf_counter() - begun
                 metrics = self._update(pool, self.steps / max(total_steps, 1))
                 metrics["train/labels"] = float(shards * SHARD)
@@ -116,7 +118,7 @@ class BQ:
         tokens = self.task.tokens(labels, share)
         nearest = None
         if rng.random() < self.config.crop:
-            nearest = int(rng.integers(max(2, tokens // 4), tokens + 1))
+            nearest = int(rng.integers(min(tokens, max(2, tokens // 4)), tokens + 1))
             tokens = min(tokens, nearest + 2)
         rows = rng.integers(count, size=max(1, self.config.tokens // tokens))
         reduced, targets = self.task.subinstances(labels, rows, share, nearest, rng)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import signal
 import tempfile
 import zipfile
 from collections.abc import Callable
@@ -63,7 +64,7 @@ class Pool:
         group = self._groups.setdefault(key, {})
         for name, array in labels.items():
             if name not in group or len(group[name]) < held + new:  # doubled, so that growing copies little
-                room = np.empty((max(2 * held, new), *array.shape[1:]), array.dtype)
+                room = np.empty((max(2 * held, held + new), *array.shape[1:]), array.dtype)
                 if name in group:
                     room[:held] = group[name][:held]
                 group[name] = room
@@ -86,11 +87,17 @@ class LabelStore:
         folder: where the shards are kept, in a folder a kind of instances; runs share them.
         effort: of the heuristic (1: the usual search).
         processes: that make labels beside the training; 0: in this process.
+
+    Raises:
+        InputError: the environment gives instances of several sizes.
     """
 
     def __init__(self, env_config: RoutingConfig, folder: str | Path, effort: float, processes: int) -> None:
         self.task = task_of(env_config.problem)
         self.env_config, self.effort, self.processes = env_config, effort, processes
+        sizes = {env_config.batch_class.size_of(instance) for instance in env_config.loaded() or ()}
+        if len(sizes) > 1:
+            raise InputError(f"instances of {min(sizes)} to {max(sizes)} {env_config.size_name}; expected one size")
         fields = {name: value for name, value in dataclasses.asdict(env_config).items() if name != "padding"}
         facts = json.dumps([VERSION, SHARD, effort, fields], sort_keys=True, default=str)
         digest = sha256(facts.encode()).hexdigest()[:12]
@@ -130,8 +137,10 @@ class LabelStore:
         if index in self._pending or not self.processes or self._file(index).exists():
             return
         if self._executor is None:
-            # a forked process would inherit locks of torch's threads
-            self._executor = ProcessPoolExecutor(self.processes, get_context("spawn"))
+            # A forked process would inherit locks of torch's threads. Ctrl-C is for the training: a heuristic that it
+            # interrupts would answer with a poor label.
+            ignore = (signal.SIGINT, signal.SIG_IGN)
+            self._executor = ProcessPoolExecutor(self.processes, get_context("spawn"), signal.signal, ignore)
         self._pending[index] = self._executor.submit(make_shard, self.env_config, self.effort, index, self._file(index))
 
     def _read(self, index: int) -> Labels:
@@ -162,7 +171,7 @@ def make_shard(env_config: RoutingConfig, effort: float, index: int, path: Path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".partial", delete=False) as stream:
-            np.savez(stream, allow_pickle=False, **labels)
+            np.savez(stream, **labels)
         Path(stream.name).replace(path)
     except OSError as error:
         raise InputError(f"{path}: the labels cannot be written: {error.strerror or error}") from None

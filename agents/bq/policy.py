@@ -62,6 +62,9 @@ class BQPolicy(nn.Module):
         state = self.task.start([instance], self.device)
         state = state.select(torch.zeros(copies, dtype=torch.int64, device=self.device))
         heat = 0.0 if greedy else temperature
+        if generator.device.type != self.device.type:  # noise is drawn where the scores are
+            seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
+            generator = torch.Generator(self.device).manual_seed(seed)
         _, solutions = play(self.network, self.task, state, nearest=self.nearest, temperature=heat, generator=generator)
         # the state measures in the plane; the instance may round
         costs = [float(self.problem.cost(instance, solution)) for solution in solutions]
@@ -75,15 +78,21 @@ class BQPolicy(nn.Module):
 
     @torch.no_grad()
     def action_logits(self, observation: Mapping[str, Tensor]) -> Tensor:
-        """(B, actions) logits of the environment's actions for a batch of its observations, -inf where not allowed."""
+        """(B, actions) logits of the environment's actions for a batch of its observations, -inf where not allowed.
+
+        Where an episode is over, so that nothing is allowed, all are 0.
+        """
+        mask = observation["action_mask"]
+        over = ~mask.bool().any(1, keepdim=True)
+        if bool(over.all()):
+            return torch.zeros(mask.shape, device=mask.device)
         reduced, node = self.task.observe(observation)
         with mixed_precision(self.device):
             scores = self.network(reduced).actions
-        mask = observation["action_mask"]
         nodes = mask.shape[1] // self.task.actions
         index = node[:, :, None] + nodes * torch.arange(self.task.actions, device=node.device)
         empty = torch.full(mask.shape, -torch.inf, device=node.device)
-        return empty.scatter_(1, index.flatten(1), scores.flatten(1))
+        return empty.scatter_(1, index.flatten(1), scores.flatten(1)).masked_fill(over, 0.0)
 
     def play_instances(self, instances: Sequence[Any]) -> list[NDArray[np.int64]]:
         """Greedy solutions of instances of one size, all at once."""

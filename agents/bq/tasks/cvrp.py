@@ -27,10 +27,11 @@ from optgap.agents.bq.tasks.task import (
     with_ends,
 )
 from optgap.agents.nn.bq import Reduced
+from optgap.co.dynamics.routing import SLACK
 from optgap.co.problems.cvrp import CVRPInstance, join_routes, split_routes
 
 DIRECT, VIA_DEPOT = 0, 1
-TOLERANCE = 1e-6  # of the capacity: demands are shares in float32
+TOLERANCE = 1e-6  # of the capacity: labels hold demands as shares in float32
 
 
 class RouteState(State):
@@ -45,10 +46,10 @@ class RouteState(State):
 
         Args:
             xy: (I, N, 2) float32 positions, the depot first.
-            demand: (I, N) float32 shares of the capacity, 0 for the depot.
+            demand: (I, N) float64 shares of the capacity, 0 for the depot.
             owner: (B,) instance of each row.
             origin: (I,) int64 customers where the vehicles stand, served already; None: all are at the depot.
-            capacity: (I,) float32 shares that remain to them; None: all.
+            capacity: (I,) float64 shares that remain to them; None: all.
         """
         self.xy, self.demand, self.owner, self.begun = xy, demand, owner, origin
         rows, nodes = len(owner), xy.shape[1]
@@ -59,7 +60,8 @@ class RouteState(State):
         self.total = nodes - (1 if origin is None else 2)
         # each customer takes two places: a 0 (it is reached from the depot) or -1 (it is not), and itself
         self.path = torch.zeros(rows, 2 * nodes, dtype=torch.int64, device=xy.device)
-        self.capacity = torch.ones(rows, device=xy.device) if capacity is None else capacity[owner]
+        whole = torch.ones(rows, dtype=torch.float64, device=xy.device) if capacity is None else capacity[owner]
+        self.capacity = whole * SLACK
         self.length = torch.zeros(rows, dtype=torch.float64, device=xy.device)
         self.steps = 0  # customers served
 
@@ -75,7 +77,8 @@ class RouteState(State):
         node = torch.cat([origin[:, None], torch.zeros_like(origin)[:, None], candidates], 1)
         demand = self.demand[self.owner[:, None], node]
         demand[:, 0] = 0.0  # what the vehicle carries already counts in its capacity
-        return reduce(self.xy[self.owner[:, None], node], demand, self.capacity, origin == 0), node
+        fits, xy = demand <= self.capacity[:, None], self.xy[self.owner[:, None], node]
+        return reduce(xy, demand.float(), self.capacity.float(), origin == 0, fits), node
 
     def step(self, node: Tensor, action: Tensor) -> None:
         every = torch.arange(len(node), device=node.device)
@@ -84,7 +87,7 @@ class RouteState(State):
         detour = self._distance(origin, depot) + self._distance(depot, node)
         self.length = self.length + torch.where(via, detour, self._distance(origin, node))
         demand = self.demand[self.owner, node]
-        self.capacity = torch.where(via, 1.0, self.capacity) - demand
+        self.capacity = torch.where(via, SLACK, self.capacity) - demand
         self.path, self.left = self.path.clone(), self.left.clone()
         self.path[:, 2 * self.steps] = torch.where(via, depot, torch.full_like(node, -1))
         self.path[:, 2 * self.steps + 1] = node
@@ -120,7 +123,7 @@ class CVRPTask(Task):
 
     def start(self, instances: Sequence[CVRPInstance], device: torch.device) -> RouteState:
         xy = torch.from_numpy(np.stack([i.positions for i in instances])).to(device, torch.float32)
-        demand = torch.from_numpy(np.stack([i.demand / i.capacity for i in instances])).to(device, torch.float32)
+        demand = torch.from_numpy(np.stack([i.demand / i.capacity for i in instances])).to(device)
         return RouteState(xy, demand, torch.arange(len(instances), device=device))
 
     def observe(self, observation: Mapping[str, Tensor]) -> tuple[Reduced, Tensor]:
@@ -130,7 +133,7 @@ class CVRPTask(Task):
         demand = observation["demand"].gather(1, node)
         demand[:, 0] = 0.0
         xy = observation["nodes"].gather(1, node[:, :, None].expand(-1, -1, 2))
-        return reduce(xy, demand, observation["capacity"][:, 0], origin == 0, present), node
+        return reduce(xy, demand, observation["capacity"][:, 0], origin == 0, direct.gather(1, node), present), node
 
     def label(self, draw: Any, seeds: Sequence[int], effort: float) -> Labels:
         from optgap.co.heuristics.ruin_recreate import improve_route_batch
@@ -191,10 +194,10 @@ class CVRPTask(Task):
         owner = torch.arange(len(nodes), device=device)
         state = RouteState(
             torch.from_numpy(instance.positions[nodes]).to(device, torch.float32),
-            torch.from_numpy(demand[nodes]).to(device, torch.float32),
+            torch.from_numpy(demand[nodes]).to(device),
             owner,
             torch.ones_like(owner),
-            torch.from_numpy(1 - np.array(carried)).to(device, torch.float32),
+            torch.from_numpy(1 - np.array(carried)).to(device),
         )
 
         def new(piece: int, local: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -256,10 +259,14 @@ class CVRPTask(Task):
         weight = (edges > 0).float()
         weight[:, :, 1] = beside.float()
         edges = weight / weight.sum(2, keepdim=True).clamp(min=1.0)
-        return reduce(xy, load, torch.from_numpy(capacity), at_depot[:, 0]), Targets(actions, edges, None)
+        room = torch.from_numpy(capacity)
+        fits = load <= room[:, None] + TOLERANCE
+        return reduce(xy, load, room, at_depot[:, 0], fits), Targets(actions, edges, None)
 
 
-def reduce(xy: Tensor, demand: Tensor, capacity: Tensor, at_depot: Tensor, present: Tensor | None = None) -> Reduced:
+def reduce(
+    xy: Tensor, demand: Tensor, capacity: Tensor, at_depot: Tensor, fits: Tensor, present: Tensor | None = None
+) -> Reduced:
     """Reduced instances.
 
     Args:
@@ -267,11 +274,12 @@ def reduce(xy: Tensor, demand: Tensor, capacity: Tensor, at_depot: Tensor, prese
         demand: (B, n) shares of the capacity; 0 for the first two.
         capacity: (B,) remaining share.
         at_depot: (B,) bool.
+        fits: (B, n) bool: what the vehicle can load.
         present: (B, n) bool, or None for all.
     """
     features, distances, _ = plane(xy, present)
     room = capacity[:, None].expand_as(demand)
     features = torch.cat([features, torch.stack([demand, room, room - demand], 2)], 2)
     customers = all_but_ends(features, present)[:, :, 0]
-    direct, via = customers & (demand <= room + TOLERANCE), customers & ~at_depot[:, None]
+    direct, via = customers & fits, customers & ~at_depot[:, None]
     return Reduced(features, path_roles(features), distances, torch.stack([direct, via], 2), present)

@@ -143,13 +143,11 @@ class KnapsackTask(Task):
 
 def units(value: Tensor, weight: Tensor, capacity: Tensor) -> tuple[Tensor, Tensor]:
     """(B,) the units of values and of weights in which the network sees items (B, N) and capacities (B,)."""
-    units = value.amax(1), weight.amax(1).minimum(HEAVIEST * capacity)
-    return units[0].where(units[0] > 0, 1.0), units[1].where(units[1] > 0, 1.0)
+    largest, heaviest = value.amax(1), weight.amax(1).minimum(HEAVIEST * capacity)
+    return largest.where(largest > 0, 1.0), heaviest.where(heaviest > 0, 1.0)
 
 
-def among(
-    value: Tensor, weight: Tensor, room: Tensor, fits: Tensor, nearest: int | None
-) -> tuple[Reduced, Tensor]:
+def among(value: Tensor, weight: Tensor, room: Tensor, fits: Tensor, nearest: int | None) -> tuple[Reduced, Tensor]:
     """The reduced instances of what ``fits``, at most the ``nearest`` by density, and (B, n) the item of each token."""
     far = (log_density(value, weight) - break_density(value, weight, room, fits)[:, None]).abs()
     node, present = nearest_within(far, fits, nearest)

@@ -25,6 +25,7 @@ from optgap.agents.bq.tasks.task import (
     with_ends,
 )
 from optgap.agents.nn.bq import Reduced
+from optgap.co.dynamics.routing import SLACK
 from optgap.co.problems.orienteering import OrienteeringInstance
 
 
@@ -34,7 +35,15 @@ class CollectingState(State):
     rows = ("left", "origin", "budget", "worth", "path", "steps")
 
     def __init__(
-        self, xy: Tensor, prize: Tensor, limit: Tensor, start: Tensor, end: Tensor, matrix: Tensor, owner: Tensor
+        self,
+        xy: Tensor,
+        prize: Tensor,
+        limit: Tensor,
+        start: Tensor,
+        end: Tensor,
+        matrix: Tensor,
+        scale: Tensor,
+        owner: Tensor,
     ) -> None:
         """Begin at the first state.
 
@@ -42,13 +51,14 @@ class CollectingState(State):
             xy: (I, N, 2) float64 positions; prize: (I, N) float32; limit: (I,) float64.
             start, end: (I,) int64.
             matrix: (I, N, N) float64 distances, by each instance's own metric.
+            scale: (I,) float64 lengths of the plane per length of the metric.
             owner: (B,) instance of each row.
         """
-        self.xy, self.prize, self.end, self.matrix, self.owner = xy, prize, end, matrix, owner
+        self.xy, self.prize, self.end, self.matrix, self.scale, self.owner = xy, prize, end, matrix, scale, owner
         self.reach = matrix[torch.arange(len(xy), device=xy.device), :, end]
         rows, nodes = len(owner), xy.shape[1]
         every = torch.arange(rows, device=xy.device)
-        self.origin, self.budget = start[owner], limit[owner]
+        self.origin, self.budget = start[owner], limit[owner] * SLACK
         self.left = torch.ones(rows, nodes, dtype=torch.bool, device=xy.device)
         self.left[every, self.origin] = False
         self.left[every, end[owner]] = False
@@ -69,13 +79,12 @@ class CollectingState(State):
         within = self._within(far)
         node, present = with_ends(self.origin, self.end[self.owner], *nearest_within(far, within, nearest))
         owner = self.owner[:, None]
-        return reduce(self.xy[owner, node].float(), self.prize[owner, node], self.budget.float(), present), node
+        budget = (self.budget * self.scale[self.owner]).float()
+        return reduce(self.xy[owner, node].float(), self.prize[owner, node], budget, present), node
 
     def step(self, node: Tensor, action: Tensor) -> None:
         every = torch.arange(len(node), device=node.device)
-        self.budget = (
-            self.budget - (self.xy[self.owner, self.origin] - self.xy[self.owner, node]).square().sum(1).sqrt()
-        )
+        self.budget = self.budget - self.matrix[self.owner, self.origin, node]
         self.worth = self.worth + self.prize[self.owner, node].double()
         self.left, self.path = self.left.clone(), self.path.clone()
         self.left[every, node] = False
@@ -110,7 +119,9 @@ class OrienteeringTask(Task):
         start, end = (tensor([getattr(i, k) for i in instances], torch.int64) for k in ("start", "end"))
         prize, limit = tensor([i.prize for i in instances], torch.float32), tensor([i.limit for i in instances])
         matrix = tensor([i.distances for i in instances])
-        return CollectingState(xy, prize, limit, start, end, matrix, torch.arange(len(instances), device=device))
+        scale = tensor([plane_scale(i) for i in instances])
+        owner = torch.arange(len(instances), device=device)
+        return CollectingState(xy, prize, limit, start, end, matrix, scale, owner)
 
     def observe(self, observation: Mapping[str, Tensor]) -> tuple[Reduced, Tensor]:
         candidates = packed(observation["action_mask"].bool())
@@ -167,12 +178,12 @@ class OrienteeringTask(Task):
         done = torch.from_numpy(place[None, :] < walked[:, None])
         points = xy.gather(1, torch.from_numpy(np.maximum(path, 0))[:, :, None].expand(-1, -1, 2))
         legs = (points[:, 1:] - points[:, :-1]).square().sum(2).sqrt()
-        budget = torch.from_numpy(labels["limit"][rows]) - legs.masked_fill(~done[:, :-1], 0.0).sum(1)
+        budget = torch.from_numpy(labels["limit"][rows]) * SLACK - legs.masked_fill(~done[:, :-1], 0.0).sum(1)
         far = (xy - xy[every, origin][:, None]).square().sum(2).sqrt()
         reach = (xy - xy[every, end][:, None]).square().sum(2).sqrt()
         left = torch.from_numpy((rank < 0) | (rank > walked[:, None]))
         left[every, torch.from_numpy(end)] = False
-        within = left & (far + reach <= budget[:, None] * (1 + 1e-9))
+        within = left & (far + reach <= budget[:, None])
         ends = torch.from_numpy(origin), torch.from_numpy(end)
         node, present = with_ends(*ends, *nearest_within(far, within, nearest))
         on = torch.from_numpy(rank).gather(1, node).float()
@@ -187,6 +198,15 @@ class OrienteeringTask(Task):
         prize = torch.from_numpy(labels["prize"][rows]).gather(1, node)
         spots = symmetries(rng, xy.gather(1, node[:, :, None].expand(-1, -1, 2)).float())
         return reduce(spots, prize, budget.float(), present), Targets(either[:, :, None], edges, chosen)
+
+
+def plane_scale(instance: OrienteeringInstance) -> float:
+    """Lengths of the plane per length of the instance's metric, on average over the ways to its end."""
+    if instance.metric == "euclidean":
+        return 1.0
+    points = instance.positions
+    plane = float(np.sqrt(((points - points[instance.end]) ** 2).sum(1)).sum())
+    return plane / (float(instance.distances[:, instance.end].sum()) or 1.0)
 
 
 def reduce(xy: Tensor, prize: Tensor, budget: Tensor, present: Tensor) -> Reduced:
