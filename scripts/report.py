@@ -14,10 +14,11 @@ import numpy as np
 
 from drawing import save_figure
 from optgap.co.benchmark.curves import gap_curves
+from optgap.co.benchmark.groups import Groups
 from optgap.co.benchmark.results import Record, Summary, as_csv, gap_of, references, summarize
 from optgap.co.core import PROBLEMS, Instance, optimality_gap
 from svg import SOLUTIONS, gap_chart, line_style
-from tables import duration, failures, label
+from tables import duration, failures, label, percent
 
 TEMPLATE = Path(__file__).with_name("report_template.html")
 DRAWN = 24  # best solutions in a page; more would make it slow
@@ -25,7 +26,11 @@ OPEN = 2  # of them, shown without a click
 
 
 def html_report(
-    records: Sequence[Record], instances: Mapping[str, Instance], settings: Mapping[str, Any], facts: Mapping[str, Any]
+    records: Sequence[Record],
+    instances: Mapping[str, Instance],
+    settings: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    groups: Groups | None = None,
 ) -> str:
     """The page.
 
@@ -33,6 +38,7 @@ def html_report(
         records: of one problem.
         settings: budget, threads, seeds and what else was said on the command line.
         facts: of :func:`optgap.co.benchmark.provenance.provenance`.
+        groups: mean gaps by group, where they are asked for.
     """
     rows = summarize(records)
     styles = {row.solver: index for index, row in enumerate(rows)}
@@ -62,6 +68,7 @@ def html_report(
         "gap_note": f"Gaps are relative to: {escape('; '.join(sources) or 'nothing')}.",
         "summary": _summary_table(rows, styles),
         "failures": broken,
+        "groups": _group_table(groups) if groups else "",
         "curve_note": (
             "Mean over all instances and seeds, from the moment at which each of them has a solution. A dot marks the end "
             "of the solver's longest run. Point at a solver in the table to single it out."
@@ -109,13 +116,24 @@ def _summary_table(rows: Sequence[Summary], styles: Mapping[str, int]) -> str:
             f'<svg class="key" viewBox="0 0 22 8"><path d="M0 4H22" stroke="{colour}" stroke-width="3" '
             f'stroke-dasharray="{dash}"/></svg>'
         )
-        spread = "" if row.spread is None else f" \N{PLUS-MINUS SIGN} {100 * row.spread:.1f}"
+        spread = "" if row.spread is None else f" \N{PLUS-MINUS SIGN} {percent(row.spread).rstrip('%')}"
         body.append(
             f'<tr data-solver="{escape(row.solver)}"><td>{key}{escape(label(row.solver))}</td>{_gap(row.mean_gap, 0, spread)}'
             f"{_gap(row.worst_gap, 0)}{_number(row.optimal, f'{row.optimal} of {row.cells}')}"
             f"{_number(row.solved, f'{row.solved} of {row.cells}')}{_number(row.mean_seconds, duration(row.mean_seconds))}</tr>"
         )
     return _table(["solver", "mean gap", "worst gap", "proved optimal", "solved", "mean time"], body)
+
+
+def _group_table(groups: Groups) -> str:
+    heads = [f"{name} ({count})" for name, count in groups.sizes.items()]
+    body = []
+    for row in groups.total:
+        of = groups.rows[row.solver]
+        gaps = [_gap(of[name].mean_gap if name in of else None, 0) for name in groups.sizes]
+        body.append(f"<tr><td>{escape(label(row.solver))}</td>{''.join(gaps)}{_gap(row.mean_gap, 0)}</tr>")
+    table = _table(["solver", *heads, "all"], body)
+    return f"<h2>By size</h2><p class='soft'>Mean gap; in brackets the number of instances.</p><div class='wide'>{table}</div>"
 
 
 def _instance_table(records: Sequence[Record], rows: Sequence[Summary], instances: Mapping[str, Instance]) -> str:
@@ -172,4 +190,4 @@ def _gap(gap: float | None, worst: float, more: str = "") -> str:
     if gap is None:
         return '<td class="failed" data-v="">-</td>'
     shade = f' class="heat" style="--h:{0.55 * max(gap, 0) / worst:.2f}"' if worst > 0 else ""
-    return f'<td{shade} data-v="{float(gap)!r}">{100 * gap:.1f}%{more}</td>'
+    return f'<td{shade} data-v="{float(gap)!r}">{percent(gap)}{more}</td>'

@@ -4,8 +4,9 @@
     python scripts/solve.py instance=my/shop.txt solver=runs/jssp/gnn-ppo/20260101-120000@128
     python scripts/solve.py problem=blocking-job-shop instance=blocking-6x6-p10-s0 solver=cp-sat
     python scripts/solve.py instance=my/berlin52.tsp solver=scip out=berlin52.tour plot=berlin52.png
+    python scripts/solve.py instance=uniform-500-s0 solver=tsp-bq@reconstruct seconds=30
 
-Files that end in .tsp, .atsp, .vrp, .oplib or .kp tell their problem.
+Weights tell their problem, and so do files that end in .tsp, .atsp, .vrp, .oplib or .kp, and names that only one problem has.
 
 Ctrl-C gives the best solution found so far.
 """
@@ -22,9 +23,9 @@ from rich.text import Text
 
 import cli
 from drawing import require_writable, save_drawing, solution_text
-from naming import find_solver
+from naming import find_solver, problem_for
 from optgap.co.benchmark.cells import warm_solver
-from optgap.co.benchmark.collections import COLLECTIONS, Collection, load_instances, problem_of
+from optgap.co.benchmark.collections import COLLECTIONS, Collection, load_instances
 from optgap.co.benchmark.provenance import provenance
 from optgap.co.core import PROBLEMS, Budget, InputError, Instance, Result, Sense, optimality_gap, solve
 from tables import duration, percent
@@ -35,8 +36,8 @@ class SolveConfig:
     """What can be said on the command line."""
 
     instance: str = MISSING  # a name or a file
-    solver: str = MISSING  # a registered solver, shipped weights or a run folder; <weights>@<samples>
-    problem: str | None = None  # None: what the instance's suffix tells, otherwise the job shop
+    solver: str = MISSING  # a registered solver, weights; <weights>@128, @beam16 or @reconstruct
+    problem: str | None = None  # null: what the weights, the file's suffix or the name tells
     seconds: float = 60.0
     threads: int = 1
     seed: int = 0
@@ -48,7 +49,7 @@ class SolveConfig:
 def main(argv: list[str]) -> int:
     config = cli.parse(SolveConfig, argv, about=__doc__)
     cli.limit_threads(config.threads)
-    name = config.problem or problem_of(config.instance)
+    name = problem_for(config.problem, [config.instance], [config.solver])
     problem = PROBLEMS.load(name)
     collection: Collection = COLLECTIONS.load(name)
     budget = Budget(config.seconds, config.threads, config.seed)

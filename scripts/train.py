@@ -2,6 +2,7 @@
 
     python scripts/train.py env=jssp agent=gnn-ppo
     python scripts/train.py env=jssp agent=gnn-slim env.jobs=6 env.machines=6 minutes=2 seed=1
+    python scripts/train.py env=tsp agent=bq minutes=60
     python scripts/train.py env=gym env.id=CartPole-v1 agent=ppo total_steps=100000
     python scripts/train.py resume=runs/jssp/gnn-ppo/20260101-120000
 
@@ -28,6 +29,7 @@ import cli
 from naming import find_solver, solver_names
 from optgap.agents.common.contracts import AGENTS, Agent
 from optgap.agents.common.weights import zoo_names
+from optgap.co.benchmark.results import Record, summarize
 from optgap.co.core import InputError
 from optgap.envs.registry import ENVIRONMENTS
 from run_folder import new_run_folder, read_best, read_config, write_best, write_config
@@ -35,6 +37,8 @@ from tables import failures, gap_table, percent
 
 RESUMABLE = ("resume", "total_steps", "minutes", "device", "threads", "final_seconds")
 ENDLESS = 2**62  # steps
+VALIDATE_EVERY, SHARE = 10, 0.1  # least updates between two validations, and their share of the time
+SHOWN = 10  # solvers in the last table, besides weights and SCIP
 CALIBRATION = 20.0  # seconds, at most a tenth of the time: after them the steps that fit in ``minutes`` are known
 
 
@@ -52,7 +56,7 @@ class TrainConfig:
     resume: str | None = None  # a run folder
     plugins: Any = field(default_factory=list)  # packages to import first
     out: str = "runs"
-    validate_every: int = 10  # updates between two validations
+    validate_every: int | None = None  # updates between two validations; null: at least 10, for a tenth of the time
     validation_instances: int = 16
     reference_seconds: float = 2.0  # budget of the solver that gives a validation instance's reference
     final_seconds: float = 10.0  # budget a solver and instance of the last table; 0: no table
@@ -65,8 +69,9 @@ class TrainConfig:
             if value is not None and not value > 0:
                 raise InputError(f"{name} is {value}; expected a number above 0")
         for name in ("threads", "validate_every", "validation_instances"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}; expected at least 1")
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} is {value}; expected at least 1")
         if self.seed < 0 or self.final_seconds < 0:
             raise InputError(f"seed {self.seed}, final_seconds {self.final_seconds}; expected at least 0")
 
@@ -137,7 +142,9 @@ class Training:
         self.gap: float | None = None
         self.best = read_best(folder)
         self.validated = -1  # updates after which the gap was measured last
+        self.validated_at = self.validation_seconds = 0.0  # when that ended, how long it took
         self.returns: list[float] = []
+        self.told = False
         if can_validate(config.env):
             with self.progress, cli.interruptible() as check:
 
@@ -157,6 +164,8 @@ class Training:
         self.begun = time.perf_counter()
         self.first_steps = self.agent.steps
         self.limit = config.minutes * 60 if config.minutes else float("inf")
+        if hasattr(self.agent, "tell"):
+            self.agent.tell = self._tell
         with self.progress:
             self.progress.reset(self.task, description="starting")
             if self.agent.updates == 0 and self.validation is not None:
@@ -192,7 +201,7 @@ class Training:
         self.agent = agent
         if "episode/return" in metrics:
             self.returns = [*self.returns[-9:], metrics["episode/return"]]
-        if agent.updates % self.config.validate_every == 0:
+        if self._due():
             self._validate(metrics)
             self._line(metrics)
         elapsed = time.perf_counter() - self.begun
@@ -203,12 +212,29 @@ class Training:
         self.out_of_time = elapsed >= self.until
         return not self.out_of_time
 
+    def _tell(self, line: str) -> None:
+        """What the agent does before and between its updates; the first of these lines stays on the screen."""
+        if not self.told:
+            self.progress.console.print(Text(f"prepare  {line}"))
+        self.told = True
+        self.progress.update(self.task, description=line)
+
+    def _due(self) -> bool:
+        """Whether the gap is to be measured after this update."""
+        every = self.config.validate_every
+        if every is not None:
+            return self.agent.updates % every == 0
+        rested = time.perf_counter() - self.validated_at >= (1 / SHARE - 1) * self.validation_seconds
+        return self.agent.updates >= self.validated + VALIDATE_EVERY and rested
+
     def _validate(self, metrics: Any) -> None:
         """Measure the gap, note it among the metrics, and keep the weights where it is the smallest so far."""
         if self.validation is None or self.agent.updates == self.validated:
             return
-        self.validated = self.agent.updates
+        self.validated, begun = self.agent.updates, time.perf_counter()
         self.gap = metrics["validation/gap"] = self.validation.gap(self.agent)
+        self.validated_at = time.perf_counter()
+        self.validation_seconds = self.validated_at - begun
         if self.gap < self.best:
             self.best = self.gap
             self.agent.save(self.folder / "best")
@@ -222,6 +248,8 @@ class Training:
             parts.insert(0, f"gap {percent(self.gap)} (best {percent(self.best)})")
         elif self.returns:
             parts.insert(0, f"return {fmean(self.returns):.1f}")
+        if "train/labels" in metrics:
+            parts.append(f"{metrics['train/labels']:,.0f} labels")
         return "  ".join(parts)
 
     def _line(self, metrics: Any) -> None:
@@ -248,17 +276,30 @@ def compare(problem: str, folder: Path, seconds: float, console: Console) -> Non
             console.print(Text(str(error)), style="yellow")
     solvers = [str(folder), *shipped, *solver_names(problem)]
     cells = [Cell(problem, solver, name, seconds, 1, 0) for solver in solvers for name in instances]
-    records = []
-    names = {str(folder): "this run"}
+    records: list[Record] = []
+    names, kept = {str(folder): "this run"}, [str(folder), *shipped, "scip"]
     title = f"Gaps, at most {seconds:g} s a solver and instance, one thread"
     with cli.interruptible() as check, Live(console=console, transient=True, refresh_per_second=4) as live:
         for cell, record in zip(cells, run_cells(cells, instances, find=find_solver, check=check), strict=True):
             records.append(record)
             now = f"{title} ({len(records)}/{len(cells)}: {cell.solver} on {cell.instance})"
-            live.update(gap_table(records, now, console.width, names))
-    console.print(gap_table(records, title, console.width, names))
+            live.update(gap_table(records, now, console.width, names, hidden=_folded(records, kept)))
+    for line in failures([record for record in records if record.get("missing_extra")]):
+        console.print(Text(f"skipped  {line}"))
+    records = [record for record in records if not record.get("missing_extra")]
+    folded = _folded(records, kept)
+    console.print(gap_table(records, title, console.width, names, hidden=folded))
+    if folded:
+        every = f"problem={problem} solvers=all instances={','.join(instances)} seconds={seconds:g}"
+        console.print(Text(f"and      {len(folded)} solvers with larger gaps: python scripts/benchmark.py {every}"))
     for line in failures(records):
         console.print(Text(line), style="yellow")
+
+
+def _folded(records: Sequence[Record], kept: Sequence[str]) -> list[str]:
+    """The solvers that the table leaves out: all but the best :data:`SHOWN` ones and those ``kept``."""
+    others = [row.solver for row in summarize(records) if row.solver not in kept]
+    return others[SHOWN:]
 
 
 def _import(target: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from batches import batch_player, batches
 from naming import solver_names
 from optgap.agents.common.contracts import Agent
 from optgap.agents.common.policy_solver import PolicySolver
@@ -20,14 +21,14 @@ from optgap.co.formats.files import read_text, write_text
 from optgap.envs.registry import EnvironmentConfig
 
 SEED = 20_011  # of the validation instances: no training seed is derived from it
-PREFERRED = "cp-sat"
+PREFERRED = ("cp-sat", "branch-and-bound", "ruin-recreate", "ils")  # near the optimum in seconds; the first there is
 
 
 class Validation:
     """Instances that no run trains on, with a reference cost each.
 
-    The references are by CP-SAT where the problem has it and OR-Tools is installed, otherwise the best of all
-    registered solvers; they are kept in ``file``, so that a resumed run is measured against the same ones.
+    The references are by the first solver of :data:`PREFERRED` that the problem has and that is installed, otherwise
+    the best of all registered solvers; they are kept in ``file``, so that a resumed run is measured against the same ones.
 
     Args:
         env_config: its ``source()``, where it has one, draws the instances; otherwise ``Problem.generate`` does, with
@@ -39,7 +40,7 @@ class Validation:
     def __init__(
         self, env_config: EnvironmentConfig, count: int, seconds: float, file: Path, tell: Callable[[str], None]
     ) -> None:
-        name = str(env_config.problem)
+        self.name = name = str(env_config.problem)
         self.problem = PROBLEMS.load(name)
         draw = _source(env_config)
         self.instances = [draw(np.random.default_rng([SEED, index])) for index in range(count)]
@@ -52,13 +53,26 @@ class Validation:
 
     def gap(self, agent: Agent) -> float:
         """Mean gap of the agent's greedy policy, a fraction."""
-        policy, budget = PolicySolver(agent, mode="greedy"), Budget(seconds=3600)
-        gaps = []
-        for instance, reference in zip(self.instances, self.references, strict=True):
-            cost = solve(policy, self.problem, instance, budget).cost
-            assert cost is not None  # an episode ends with a solution
-            gaps.append(optimality_gap(cost, reference, self.problem.sense))
+        costs = self._costs(agent)
+        gaps = [optimality_gap(*pair, self.problem.sense) for pair in zip(costs, self.references, strict=True)]
         return fmean(gaps)
+
+    def _costs(self, agent: Agent) -> list[float]:
+        """Checked costs of the agent's greedy solutions; in batches where the policy plays those."""
+        play = batch_player(agent)
+        policy, budget = PolicySolver(agent, mode="greedy"), Budget(seconds=3600)
+        found: dict[int, float] = {}
+        parts = batches(self.name, self.instances) if play is not None else [[i] for i in range(len(self.instances))]
+        for part in parts:
+            some = [self.instances[index] for index in part]
+            if play is None:
+                solutions = [policy(instance, budget).solution for instance in some]
+            else:
+                solutions = list(play(some))
+            for index, instance, solution in zip(part, some, solutions, strict=True):
+                self.problem.check(instance, solution)  # an episode ends with a solution
+                found[index] = float(self.problem.cost(instance, solution))
+        return [found[index] for index in range(len(self.instances))]
 
 
 def can_validate(env_config: EnvironmentConfig) -> bool:
@@ -81,8 +95,8 @@ def _references(
 ) -> tuple[str, list[float]]:
     problem, budget = PROBLEMS.load(name), Budget(seconds=seconds)
     names = solver_names(name)
-    if PREFERRED in names:
-        names = [PREFERRED, *(other for other in names if other != PREFERRED)]
+    strong = [solver for solver in PREFERRED if solver in names]
+    names = [*strong, *(solver for solver in names if solver not in strong)]
     best: list[float] = []
     used: set[str] = set()
     better = min if problem.sense == "minimize" else max
@@ -96,7 +110,7 @@ def _references(
                 continue
             if cost is not None:
                 costs[solver] = cost
-            if solver == PREFERRED:
+            if solver in strong and cost is not None:
                 break
         winner = better(costs, key=costs.__getitem__)
         used.add(winner)

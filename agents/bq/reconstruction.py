@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from optgap.agents.bq.decoding import play
 from optgap.agents.bq.policy import BQPolicy
+from optgap.agents.bq.tasks.task import Task
 from optgap.agents.common.tensors import torch_threads
 from optgap.co.core import Budget, Incumbent, InputError, Instance, Result, Solver, Status
 
@@ -33,7 +34,7 @@ class ReconstructionSolver:
         temperature: of the others.
 
     Raises:
-        InputError: a value is out of its range.
+        InputError: a value is out of its range, or the policy plays another problem.
     """
 
     def __init__(
@@ -48,6 +49,8 @@ class ReconstructionSolver:
             raise InputError(
                 f"sizes {sizes}, samples {samples}, temperature {temperature}; expected 4 <= least <= most, 1 or more, above 0"
             )
+        if type(policy.task).pieces is Task.pieces:
+            raise InputError(f"re-construction of {policy.problem.name}: expected a policy of tsp, atsp or cvrp")
         self.policy, self.start, self.sizes = policy, start, sizes
         self.samples, self.temperature = samples, temperature
 

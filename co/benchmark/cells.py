@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from optgap.co.core import (
     OptgapError,
     Result,
     Solver,
+    Status,
     solve,
 )
 
@@ -61,22 +63,68 @@ def run_cell(
     """The record of one run, JSON values only.
 
     Cost, times and feasibility are those of :func:`optgap.co.core.solve`, of a solver that :func:`warm_solver` gave. A
-    solver that fails gives a record with ``error`` instead of figures, so that one failure does not end a benchmark.
-    ``check`` is called before the clock starts; what it raises passes through.
+    solver that fails gives a record with ``error`` instead of figures, so that one failure does not end a benchmark; where
+    an optional package is missing, with ``missing_extra`` too. ``check`` is called before the clock starts; what it
+    raises passes through.
     """
+
+    def run() -> Result:
+        solver = warm_solver(cell.problem, cell.solver, find)
+        if check is not None:
+            check()
+        return solve(solver, PROBLEMS.load(cell.problem), instance, cell.budget)
+
+    return _record(cell, instance, run)
+
+
+def run_batch(
+    cells: Sequence[Cell],
+    instances: Mapping[str, Instance],
+    play: Callable[[Sequence[Instance]], Sequence[Any]],
+) -> list[dict[str, Any]]:
+    """The records of cells of one solver whose instances it solves all at once.
+
+    Every solution is checked and its cost recomputed as by :func:`run_cell`. A record's times are its share of the
+    batch's: a cell's time divided by the number of cells, which stands in ``batch``.
+
+    Args:
+        play: one solution an instance, in order.
+    """
+    wall, cpu = time.perf_counter(), time.process_time()
+    failure: Exception | None = None
+    solutions: Sequence[Any] = []
+    try:
+        solutions = play([instances[cell.instance] for cell in cells])
+    except Exception as error:  # a line in the results, as in run_cell
+        failure = error
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    share = {"wall_seconds": wall / len(cells), "cpu_seconds": cpu / len(cells), "batch": len(cells)}
+
+    def answer(index: int, cell: Cell) -> Result:
+        if failure is not None:
+            raise failure
+        given = Result(solutions[index], Status.FEASIBLE)
+        return solve(lambda instance, budget: given, PROBLEMS.load(cell.problem), instances[cell.instance], cell.budget)
+
+    return [
+        _record(cell, instances[cell.instance], partial(answer, index, cell)) | share
+        for index, cell in enumerate(cells)
+    ]
+
+
+def _record(cell: Cell, instance: Instance, run: Callable[[], Result]) -> dict[str, Any]:
+    """What ``run`` gave, or how it failed."""
     record = asdict(cell) | {"date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds")}
     record["best_known"] = list(instance.best_known) if instance.best_known else None
     record["instance_sha256"] = instance_digest(instance)
     try:
-        solver = warm_solver(cell.problem, cell.solver, find)
-        if check is not None:
-            check()
-        result = solve(solver, PROBLEMS.load(cell.problem), instance, cell.budget)
+        return record | result_facts(run())
+    except MissingExtraError as error:
+        return record | {"error": str(error), "missing_extra": True}
     except OptgapError as error:
         return record | {"error": str(error)}
     except Exception as error:  # a bug in somebody's solver is a line in the results, not the end of the others
         return record | {"error": f"{type(error).__name__}: {error}"}
-    return record | result_facts(result)
 
 
 def instance_digest(instance: Instance) -> str:

@@ -33,6 +33,7 @@ class Collection:
         showcase: names of a few well-known instances, a small one first.
         suffix: of instance files of this problem alone; none where other problems share it.
         solution_suffixes: of the files that ``write`` writes.
+        size: the instances' attribute that counts nodes, items or operations; none where they have no such number.
     """
 
     kind: type[Instance]
@@ -42,13 +43,25 @@ class Collection:
     showcase: tuple[str, ...]
     suffix: str | None = None
     solution_suffixes: tuple[str, ...] = (".json",)
+    size: str | None = None
+
+    def size_of(self, instance: Instance) -> int | None:
+        """Nodes, items or operations of an instance of this problem; None where ``size`` names nothing."""
+        return None if self.size is None else int(getattr(instance, self.size))
 
 
 COLLECTIONS = Registry("instance collection of problem")  # problem name -> Collection
 
 COLLECTIONS.register(
     "job-shop",
-    Collection(JobShopInstance, load_job_shop, read_job_shops, write_schedule, ("ft06", "ft10", "ft20", "ta01")),
+    Collection(
+        JobShopInstance,
+        load_job_shop,
+        read_job_shops,
+        write_schedule,
+        ("ft06", "ft10", "ft20", "ta01"),
+        size="n_operations",
+    ),
 )
 COLLECTIONS.register(
     "blocking-job-shop",
@@ -58,6 +71,7 @@ COLLECTIONS.register(
         read_job_shops,
         write_schedule,
         ("blocking-6x6-p10-s0", "blocking-10x10-p0-s0", "blocking-10x10-p10-s0", "blocking-15x15-p10-s0"),
+        size="n_operations",
     ),
 )
 
@@ -79,14 +93,44 @@ for _problem, _load, _more, _showcase in (
             _showcase,
             _kind.suffix,
             (".json", *_more),
+            "n_items" if _problem == "kp" else "n_nodes",
         ),
     )
 
 
-def problem_of(instance: str) -> str:
-    """The problem that an instance file's suffix tells (``.tsp``, ``.vrp``, ...); the job shop for any other name."""
-    suffix = Path(instance).suffix
-    return next((name for name in COLLECTIONS if suffix and COLLECTIONS.load(name).suffix == suffix), "job-shop")
+def problem_of(names: Sequence[str]) -> str:
+    """The problem whose instances ``names`` (as for :func:`load_instances`) are; the job shop where nothing tells.
+
+    The suffix of a file (``.tsp``, ``.vrp``, ...), or of the files of a folder, tells it; otherwise a name does that only
+    one problem knows.
+
+    Raises:
+        InputError: several problems have such instances, as of ``uniform-100-s0``.
+    """
+    told = list(dict.fromkeys(problem for name in names for problem in _problems_of(name)))
+    if len(told) > 1:
+        raise InputError(f"{', '.join(names)}: may be of {', '.join(told)}; expected problem=<one of them> beside it")
+    return told[0] if told else "job-shop"
+
+
+def _problems_of(name: str) -> list[str]:
+    collections = {problem: COLLECTIONS.load(problem) for problem in COLLECTIONS}
+    path = Path(name)
+    suffixes = {file.suffix for file in path.iterdir()} if path.is_dir() else {path.suffix}
+    found = [problem for problem, collection in collections.items() if collection.suffix in suffixes]
+    if found or path.exists():
+        return found
+    first = _expand(name)[0]
+    if routing.RANDOM.fullmatch(first):  # all of these have random instances of this name, and may be slow to draw one
+        return list(routing.KINDS)
+    return [problem for problem, collection in collections.items() if _knows(collection, first)]
+
+
+def _knows(collection: Collection, name: str) -> bool:
+    try:
+        return type(collection.load(name)) is collection.kind
+    except InputError:
+        return False
 
 
 def load_instances(problem: str, names: Sequence[str]) -> list[Instance]:

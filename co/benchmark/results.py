@@ -75,6 +75,22 @@ def read_records(file: Path) -> list[Record]:
     return records
 
 
+def finished(file: Path, digests: Mapping[str, str], weights: Mapping[str, str | None]) -> dict[Cell, Record]:
+    """The records of a results file that need not be run again: without errors, of the same instances and weights.
+
+    Args:
+        digests: instance -> its :func:`~optgap.co.benchmark.cells.instance_digest` now.
+        weights: solver -> digest of its weights now; solvers without weights need no entry.
+    """
+    return {
+        cell_of(record): record
+        for record in read_records(file)
+        if "error" not in record
+        and record.get("instance_sha256") in (None, digests.get(record["instance"]))  # None: of an older version
+        and record.get("weights_sha256") == weights.get(record["solver"])
+    }
+
+
 def append_record(file: Path, record: Record) -> None:
     """Add one line; it is on the disk when this returns."""
     try:

@@ -15,7 +15,7 @@ import pytest
 import cli
 import naming
 from optgap.agents.common.contracts import AGENTS
-from optgap.co.benchmark.collections import load_instances, problem_of
+from optgap.co.benchmark.collections import load_instances
 from optgap.envs.registry import ENVIRONMENTS
 
 DOCUMENTS = [*(Path(__file__).parents[2] / "docs" / "guides").glob("*.md"), Path("docs/benchmark-protocol.md")]
@@ -28,6 +28,7 @@ SCHEMAS = {
     "render": "RenderConfig",
     "benchmark_peers": "PeersConfig",
 }
+NAMES = ("instance", "instances", "solver", "solvers", "policy", "run", "reference")
 
 
 def blocks(path: Path, language: str) -> list[str]:
@@ -40,9 +41,7 @@ COMMANDS = [
     for language in ("bash", "console")
     for block in blocks(path, language)
     for line in block.removeprefix("$ ").splitlines()
-    if line.startswith("python ")
-    and not {"my_package", "my/Env-v0"} & set(re.split(r"[= ]", line))
-    and "resume=" not in line
+    if line.startswith("python ") and not re.search(r"\bmy[_/]|resume=", line)
 ]
 
 
@@ -58,15 +57,16 @@ def test_a_command_is_understood_and_its_names_exist(line):
     }
     arguments = [argument for argument in arguments if argument != "--help"]
     config = cli.parse(schema, arguments, groups={group: find[group] for group in groups})
-    problem = getattr(config, "problem", None) or problem_of(getattr(config, "instance", None) or "")
-    for key in ("instance", "instances"):
-        if getattr(config, key, None):
-            load_instances(problem, cli.as_list(getattr(config, key)))
-    for key in ("solver", "solvers", "policy"):
-        for solver in cli.as_list(getattr(config, key, [])):
+    said = {key: cli.as_list(getattr(config, key, None) or []) for key in NAMES}
+    solvers = [*said["solver"], *said["solvers"], *said["policy"], *said["run"], *said["reference"]]
+    instances = [*said["instance"], *said["instances"]]
+    problem = getattr(getattr(config, "env", None), "problem", None) or getattr(config, "problem", None)
+    problem = naming.problem_for(problem, instances, solvers)
+    if instances:
+        load_instances(problem, instances)
+    for solver in solvers:
+        if solver not in ("all", "random"):
             naming.find_solver(problem, solver)
-    for run in cli.as_list(getattr(config, "run", [])):
-        naming.find_agent(run)
 
 
 def test_every_guide_has_commands():

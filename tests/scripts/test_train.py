@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import sys
@@ -81,8 +82,14 @@ def test_the_job_shop_is_validated_and_compared(call, tmp_path, trained):
     answer = call("train", f"resume={run}", "final_seconds=0.05")
     assert answer.code == 0, answer.err
     table = answer.out.partition("Gaps, at most 0.05 s a solver and instance, one thread")[2]
-    for name in ("this run", "mwkr", "spt-x128", "scip", "cp-sat", "ft06", "ft10", "ft20", "ta01", "mean gap"):
+    for name in ("this run", "job-shop-gnn-slim", "scip", "cp-sat", "ft06", "ft10", "ft20", "ta01", "mean gap"):
         assert name in table
+    rows, _, rest = table.partition("\nand ")
+    assert len(re.findall(r"\d/4", rows)) == 1 + 2 + 1 + 10  # the run, shipped weights, SCIP, and the best others
+    assert re.match(
+        r" +15 solvers with larger gaps: python scripts/benchmark.py problem=job-shop solvers=all instances=ft06,ft10,ft20,ta01",
+        rest,
+    )
 
 
 def test_a_package_joins_with_its_own_environment(call, tmp_path, monkeypatch):
@@ -109,7 +116,7 @@ def test_a_package_joins_with_its_own_environment(call, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["env=jsp"], "unknown environment 'jsp' (did you mean 'jssp'?); known: gym, isbjssp, jssp"),
+        (["env=jsp"], "unknown environment 'jsp' (did you mean 'jssp'?); known: atsp, cvrp, gym"),
         (["agent=gnn"], "unknown agent 'gnn'"),
         (["env=gym", "env.id=CartPol-v1", "agent=ppo"], "'CartPol-v1' is not registered with Gymnasium"),
         (["agent.learning_rat=1"], "unknown key agent.learning_rat (did you mean agent.learning_rate?)"),

@@ -73,13 +73,35 @@ def test_files_folders_and_arrays(tmp_path):
 
 def test_the_suffix_tells_the_problem():
     told = {
-        name: problem_of(f"my.folder/x{name}")
+        name: problem_of([f"my.folder/x{name}"])
         for name in (".tsp", ".atsp", ".vrp", ".oplib", ".kp", ".txt", ".json", "")
     }
     assert told == {
         ".tsp": "tsp", ".atsp": "atsp", ".vrp": "cvrp", ".oplib": "op", ".kp": "kp",
         ".txt": "job-shop", ".json": "job-shop", "": "job-shop",
     }  # fmt: skip
+
+
+def test_a_folder_or_a_name_tells_the_problem(tmp_path):
+    (tmp_path / "a.tsp").touch()
+    (tmp_path / "best_known.json").touch()
+    assert problem_of([str(tmp_path)]) == "tsp"
+    assert problem_of(["blocking-2x2-p10-s0"]) == "blocking-job-shop"
+    assert problem_of(["ft06", "ta01-ta80"]) == "job-shop"
+    assert problem_of(["br17"]) == "atsp"
+    assert problem_of(["no-such-name"]) == "job-shop"
+    with pytest.raises(InputError, match="uniform-100-s0-s9: may be of tsp, atsp, cvrp, op, kp; expected problem="):
+        problem_of(["uniform-100-s0-s9"])
+
+
+def test_sizes_count_what_a_person_would():
+    found = {
+        problem: COLLECTIONS.load(problem).size_of(load_instances(problem, [name])[0])
+        for problem, name in (
+            ("job-shop", "ft06"), ("tsp", "burma14"), ("cvrp", "uniform-10-s0"), ("op", "uniform-10-s0"), ("kp", "p07"),
+        )
+    }  # fmt: skip
+    assert found == {"job-shop": 36, "tsp": 14, "cvrp": 11, "op": 10, "kp": 15}
 
 
 @pytest.mark.parametrize("problem", ROUTING)
