@@ -21,18 +21,22 @@ from optgap.co.problems.orienteering import OrienteeringInstance
 
 F8 = NDArray[np.float64]
 I64 = NDArray[np.int64]
+U64 = NDArray[np.uint64]
 
-PULLS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)  # of the constructions, in limits: from prize a unit of length to prize alone
+PULLS = (0.03, 0.01, 0.1, 0.3, 1.0, 0.0)  # of the constructions, in limits, the best on average first; 0: prize a unit
 NEAREST = 30  # neighbours of a node
 HOT, COLD = 0.5, 0.1  # temperatures at the start and at the end of a run, in mean prizes of the visited nodes
 STARTS = 12  # short runs
+START_NOISE = 1.0  # of their constructions: prizes count between half and one and a half
 EXPLORED = 0.7  # of the iterations go to them
 _NO_LISTS = np.empty((0, 0), np.int32)
 
 
-def _construct(space: Any, prize: F8, limit: float, path: Any, pull: float) -> PathState:
+def _construct(space: Any, prize: F8, limit: float, path: Any, pull: float, stream: U64 | None = None) -> PathState:
+    """What grows from ``path``; with noise where there is a stream."""
     state = load_path(space, prize, path)
-    complete(space, prize, limit, state, _NO_LISTS, pull * limit)
+    noise, stream = (0.0, random_stream(0)) if stream is None else (START_NOISE, stream)
+    complete(space, prize, limit, state, _NO_LISTS, pull * limit, noise, stream)
     return state
 
 
@@ -79,7 +83,7 @@ class PathSearch:
         if number == 0:
             return load_path(self.space, self.prize, self.path)
         ends = [self.path[0], self.path[-1]]
-        return _construct(self.space, self.prize, self.limit, ends, PULLS[number % len(PULLS)])
+        return _construct(self.space, self.prize, self.limit, ends, PULLS[number % len(PULLS)], self.stream)
 
     def run(self, state: PathState, iterations: int, hot: float, cold: float) -> PathState:
         """Search from ``state`` between two temperatures, in mean prizes, and hold what is better."""

@@ -288,8 +288,11 @@ def search(
 
 
 @njit(cache=True, nogil=True, **KERNEL)
-def complete(space: Any, prize: F8, limit: float, state: Any, near: I4, pull: float) -> None:
-    """Insert nodes by prize / (extra length + ``pull``) until none fits anywhere in the path."""
+def complete(space: Any, prize: F8, limit: float, state: Any, near: I4, pull: float, noise: float, stream: U64) -> None:
+    """Insert nodes by prize / (extra length + ``pull``) until none fits anywhere; ``near`` is not read.
+
+    The prizes are weighted by 1 plus or minus at most half of ``noise``.
+    """
     for c in range(len(prize)):
-        state.weight[c] = prize[c]
+        state.weight[c] = prize[c] * (1.0 + noise * (draw(stream) - 0.5))
     _fill(space, prize, limit * (1.0 + SLACK), near, state, _offer_all(state), False, pull, False)
