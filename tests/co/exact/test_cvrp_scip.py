@@ -19,7 +19,7 @@ from optgap.co.exact import cvrp_scip
 from optgap.co.problems.cvrp import CVRP_PROBLEM, CVRPInstance, split_routes
 
 
-def run(instance: CVRPInstance, seconds: float = 60, seed: int = 0) -> Result:
+def run(instance: CVRPInstance, seconds: float = 600, seed: int = 0) -> Result:
     return solve(SOLVERS.load("cvrp/scip"), PROBLEMS.load("cvrp"), instance, Budget(seconds, seed=seed))
 
 

@@ -15,7 +15,7 @@ from optgap.co.problems.knapsack import KNAPSACK, KnapsackInstance
 
 
 def run(instance: KnapsackInstance) -> Result:
-    return solve(SOLVERS.load("kp/scip"), PROBLEMS.load("kp"), instance, Budget(60))
+    return solve(SOLVERS.load("kp/scip"), PROBLEMS.load("kp"), instance, Budget(600))
 
 
 def enumerated(instance: KnapsackInstance) -> float:
@@ -49,6 +49,6 @@ def test_an_item_that_exceeds_the_capacity_within_scips_default_tolerance_is_lef
 @pytest.mark.parametrize("items", [50, 200])
 def test_it_agrees_with_branch_and_bound(items: int) -> None:
     instance = KNAPSACK.generate(np.random.default_rng(items), items=items)
-    scip, other = run(instance), solve(branch_and_bound, KNAPSACK, instance, Budget(60))
+    scip, other = run(instance), solve(branch_and_bound, KNAPSACK, instance, Budget(600))
     assert scip.status is other.status is Status.OPTIMAL
     assert scip.cost == pytest.approx(other.cost, rel=1e-9)

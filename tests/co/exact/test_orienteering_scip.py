@@ -13,7 +13,7 @@ from optgap.co.core import PROBLEMS, SOLVERS, Budget, InputError, Result, Status
 from optgap.co.problems.orienteering import ORIENTEERING, OrienteeringInstance
 
 
-def run(instance: OrienteeringInstance, seconds: float = 60) -> Result:
+def run(instance: OrienteeringInstance, seconds: float = 600) -> Result:
     return solve(SOLVERS.load("op/scip"), PROBLEMS.load("op"), instance, Budget(seconds))
 
 

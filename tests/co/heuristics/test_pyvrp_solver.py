@@ -91,8 +91,6 @@ def test_without_pyvrp_the_message_is_the_pip_command(monkeypatch: pytest.Monkey
 
 @pytest.mark.slow
 def test_five_seconds_come_close_to_the_best_known(data_folder: Path) -> None:
-    for name in ("X-n106-k14", "X-n115-k10", "X-n125-k30"):
-        instance = read_vrplib(data_folder / "cvrp" / f"{name}.vrp")
-        assert instance.best_known is not None
-        result = run(instance, 5.0)
-        assert result.cost <= 1.02 * instance.best_known.upper, name
+    instance = read_vrplib(data_folder / "cvrp" / "X-n106-k14.vrp")
+    assert instance.best_known is not None
+    assert run(instance, 5.0).cost <= 1.02 * instance.best_known.upper
