@@ -35,10 +35,12 @@ MEASURES = Path(__file__).with_name("peer_measures.py")
 
 # what is measured: (description, ours, the peer's), each a measure and its argument; "" stands for the seconds
 ROWS = (
-    ("steps/s, 64 copies, 10x10", ("optgap-batch", ""), ("rl4co-batch", "")),
+    ("steps/s, 64 copies, job shop 10x10", ("optgap-batch", ""), ("rl4co-batch", "")),
+    ("steps/s, 512 copies, TSP 100", ("optgap-tsp", ""), ("rl4co-tsp", "")),
+    ("steps/s, 512 copies, CVRP 100", ("optgap-cvrp", ""), ("rl4co-cvrp", "")),
     ("steps/s, 1 copy, ta01", ("optgap-single", ""), ("job-shop-lib-single", "")),
     ("import, s", ("import", "optgap"), ("import", "rl4co")),
-    ("import of the environment, s", ("import", "optgap.envs.scheduling.env"), ("import", "rl4co.envs")),
+    ("import of the environment, s", ("import", "optgap.envs.routing.env"), ("import", "rl4co.envs")),
     (
         "import of the environment, s",
         ("import", "optgap.envs.scheduling.env"),
@@ -52,6 +54,7 @@ class PeersConfig:
     """What can be said on the command line."""
 
     seconds: float = 10.0  # a measurement
+    only: str = ""  # rows whose description holds this text, for instance TSP
     repeats: int = 3
     out: str = "runs/peers"
 
@@ -60,12 +63,15 @@ def main(argv: list[str]) -> int:
     config = cli.parse(PeersConfig, argv, about=__doc__)
     if not config.seconds > 0 or config.repeats < 1:
         raise InputError(f"seconds {config.seconds}, repeats {config.repeats}; expected above 0, at least 1")
+    rows_asked = [row for row in ROWS if config.only in row[0]]
+    if not rows_asked:
+        raise InputError(f"only={config.only}: no such row; known: {'; '.join(row[0] for row in ROWS)}")
     console = Console()
     folder = Path(config.out)
     peer = install(folder / ".venv", console)
     found: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for repeat in range(config.repeats):
-        for what, ours, theirs in ROWS:
+        for what, ours, theirs in rows_asked:
             for python, measure in ((sys.executable, ours), (peer, theirs)):
                 console.print(Text(f"{repeat + 1}/{config.repeats}  {what}: {' '.join(measure)}"))
                 found.setdefault(measure, []).append(run(python, measure, config.seconds))
@@ -74,7 +80,7 @@ def main(argv: list[str]) -> int:
     for header in ("measure", "clock", "optgap", "peer", "ratio", "of"):
         table.add_column(header, justify="right" if header in ("optgap", "peer", "ratio") else "left")
     rows = []
-    for what, ours, theirs in ROWS:
+    for what, ours, theirs in rows_asked:
         for index, clock in enumerate(("wall", "cpu")):
             mine, other = (median(values[index] for values in found[side]) for side in (ours, theirs))
             ratio = other / mine if theirs[0] == "import" else mine / other

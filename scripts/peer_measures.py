@@ -13,36 +13,32 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 COPIES, JOBS, MACHINES = 64, 10, 10
+TOURS, NODES = 512, 100  # copies and nodes (customers) of the routing environments
 
 
-def optgap_batch() -> Iterator[int]:
-    """64 copies of random 10x10 shops, every observation key."""
+def optgap_batch(name: str, copies: int, **size: int) -> Iterator[int]:
+    """Copies of random instances through ``gymnasium.make_vec``, every observation key."""
     import gymnasium
     import numpy as np
 
     import optgap  # noqa: F401  (registers the environments)
 
-    envs: Any = gymnasium.make_vec(
-        "optgap/JobShop-v0",
-        num_envs=COPIES,
-        vectorization_mode="vector_entry_point",
-        jobs=JOBS,
-        machines=MACHINES,
-    )
+    envs: Any = gymnasium.make_vec(name, num_envs=copies, vectorization_mode="vector_entry_point", **size)
     rng = np.random.default_rng(0)
     envs.reset(seed=0)
-    over = np.zeros(COPIES, bool)
+    over = np.zeros(copies, bool)
     while True:
         masks = envs.action_masks()
         actions = ((1 + rng.random(masks.shape, dtype=np.float32)) * masks).argmax(1)
         began_anew = int(over.sum())  # these copies reset in this call: not a step
         _, _, terminated, truncated, _ = envs.step(actions)
         over = terminated | truncated
-        yield COPIES - began_anew
+        yield copies - began_anew
 
 
 def optgap_single() -> Iterator[int]:
@@ -64,22 +60,22 @@ def optgap_single() -> Iterator[int]:
             yield 1
 
 
-def rl4co_batch() -> Iterator[int]:
-    """64 copies of random 10x10 shops through the environment's own ``step``."""
+def rl4co_batch(name: str, copies: int, **size: int) -> Iterator[int]:
+    """Copies of random instances through the environment's own ``step``; the costs, which that leaves out, are not asked for."""
+    import rl4co.envs
     import torch
-    from rl4co.envs import JSSPEnv
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    env = JSSPEnv(generator_params={"num_jobs": JOBS, "num_machines": MACHINES})
+    env = getattr(rl4co.envs, name)(generator_params=size)
     while True:
-        state = env.reset(batch_size=[COPIES])
+        state = env.reset(batch_size=[copies])
         while not bool(state["done"].all()):
             over = int(state["done"].sum())
             mask = state["action_mask"].float()
             state.set("action", ((1 + torch.rand_like(mask)) * mask).argmax(1))
             state = env.step(state)["next"]
-            yield COPIES - over
+            yield copies - over
 
 
 def job_shop_lib_single() -> Iterator[int]:
@@ -103,10 +99,14 @@ def job_shop_lib_single() -> Iterator[int]:
             yield 1
 
 
-MEASURES = {
-    "optgap-batch": optgap_batch,
+MEASURES: dict[str, Callable[[], Iterator[int]]] = {
+    "optgap-batch": partial(optgap_batch, "optgap/JobShop-v0", COPIES, jobs=JOBS, machines=MACHINES),
+    "optgap-tsp": partial(optgap_batch, "optgap/TSP-v0", TOURS, nodes=NODES),
+    "optgap-cvrp": partial(optgap_batch, "optgap/CVRP-v0", TOURS, customers=NODES),
     "optgap-single": optgap_single,
-    "rl4co-batch": rl4co_batch,
+    "rl4co-batch": partial(rl4co_batch, "JSSPEnv", COPIES, num_jobs=JOBS, num_machines=MACHINES),
+    "rl4co-tsp": partial(rl4co_batch, "TSPEnv", TOURS, num_loc=NODES),
+    "rl4co-cvrp": partial(rl4co_batch, "CVRPEnv", TOURS, num_loc=NODES),
     "job-shop-lib-single": job_shop_lib_single,
 }
 
