@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from optgap.co.benchmark.cells import Cell, json_value, registered_solver, run_cell, run_cells, warm_solver
+from optgap.co.benchmark.cells import Cell, json_value, registered_solver, run_batch, run_cell, run_cells, warm_solver
 from optgap.co.benchmark.collections import load_instances
 from optgap.co.core import Budget, InputError, Result, Status
 from optgap.co.problems.job_shop import JOB_SHOP
@@ -36,6 +36,22 @@ def test_a_record_holds_the_checked_figures():
     assert record["incumbents"][-1][1] == record["cost"]
     assert record["best_known"][:2] == [55, 55]
     assert record["wall_seconds"] > 0
+
+
+def test_a_batch_is_checked_one_by_one_and_its_time_is_shared():
+    instances = {name: load_job_shop(name) for name in ("ft06", "ft10")}
+    good = run_cell(cell("mwkr"), instances["ft06"])["solution"]
+    first, second = run_batch(
+        [cell(instance="ft06"), cell(instance="ft10")],
+        instances,
+        lambda some: [np.array(good), np.zeros(some[1].n_operations, np.int64)],
+    )
+    assert first["cost"] == JOB_SHOP.cost(instances["ft06"], np.array(good))
+    assert "ft10: job 0: operation 1 starts at 0" in second["error"]
+    assert first["wall_seconds"] == second["wall_seconds"] > 0
+    assert first["batch"] == 2
+    failed = run_batch([cell(instance="ft06"), cell(instance="ft10")], instances, lambda some: broken(some, None))
+    assert [record["error"] for record in failed] == ["ZeroDivisionError: division by zero"] * 2
 
 
 @pytest.mark.parametrize(
