@@ -69,12 +69,13 @@ class ATSPTask(Task):
 
     def label(self, draw: Any, seeds: Sequence[int], effort: float) -> Labels:
         from optgap.co.heuristics.asymmetric_local_search import improve_asymmetric_tours
+        from optgap.co.heuristics.tour_construction import patched_tours
 
         instances = [draw(np.random.default_rng(seed)) for seed in seeds]
         matrices = np.stack([instance.distances for instance in instances])
-        count, nodes, _ = matrices.shape
-        tours = np.argsort(np.random.default_rng(seeds[0]).random((count, nodes)), axis=1)
-        best, _ = improve_asymmetric_tours(matrices, tours, int(effort * 60 * nodes), seeds[0])
+        best, _ = improve_asymmetric_tours(
+            matrices, patched_tours(matrices), int(effort * 60 * matrices.shape[1]), seeds[0]
+        )
         return self.encode(instances, list(best))
 
     def encode(self, instances: Sequence[ATSPInstance], solutions: Sequence[NDArray[np.int64]]) -> Labels:
