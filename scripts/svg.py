@@ -1,4 +1,4 @@
-"""Drawings for the report as SVG text: gap curves and Gantt charts. Colours follow the page's light or dark scheme."""
+"""Drawings for the report as SVG text: gap curves, Gantt charts, maps of routes. Colours follow the page's scheme."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from optgap.co.problems.job_shop import JobShopInstance
 from tables import label
 
 COLOURS = ("#3b7dd8", "#e08a1e", "#2a9d74", "#c4578f", "#8a63d2", "#b0812b", "#4fa8c9", "#d1495b")
+DOTS = 3000  # nodes up to which a map shows each
 DASHES = ("", "7 4", "2 3", "10 3 2 3")  # the colours return with the next of these
 
 
@@ -119,8 +120,33 @@ def gantt(instance: JobShopInstance, start: NDArray[np.int64], width: int = 920)
     return "".join([*parts, "</svg>"])
 
 
+def route_map(instance: Any, solution: NDArray[np.int64], width: int = 560) -> str:
+    """A line a route, the nodes as dots (up to a few thousand), start and end as squares."""
+    from optgap.envs.routing.render import paths
+
+    margin, points = 8, instance.positions
+    low, extent = points.min(0), float(np.ptp(points, axis=0).max()) or 1.0
+    at = margin + (points - low) / extent * (width - 2 * margin)
+    height = float(at[:, 1].max()) + margin
+    at[:, 1] = height - at[:, 1]
+    parts = [f'<svg viewBox="0 0 {width} {height:.0f}" style="max-width:{width}px" role="img"']
+    parts.append(f' aria-label="{escape(instance.name)}">')
+    for index, path in enumerate(paths(instance, solution)):
+        line = " ".join(f"{x:.1f},{y:.1f}" for x, y in at[path].tolist())
+        parts.append(f'<polyline points="{line}" fill="none" stroke="{COLOURS[index % len(COLOURS)]}"/>')
+    for x, y in at.tolist() if len(at) <= DOTS else []:
+        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="1.6" fill="currentColor"/>')
+    for node in {getattr(instance, "start", 0), getattr(instance, "end", 0)}:
+        x, y = at[node].tolist()
+        parts.append(f'<rect x="{x - 4:.1f}" y="{y - 4:.1f}" width="8" height="8" fill="currentColor"/>')
+    return "".join([*parts, "</svg>"])
+
+
 # problem -> (instance, solution) -> SVG
-SOLUTIONS: dict[str, Any] = {"job-shop": gantt, "blocking-job-shop": gantt}
+SOLUTIONS: dict[str, Any] = {
+    **dict.fromkeys(("job-shop", "blocking-job-shop"), gantt),
+    **dict.fromkeys(("tsp", "cvrp", "op"), route_map),
+}
 
 
 def _ticks(most: float, count: int = 6) -> Sequence[float]:

@@ -116,6 +116,7 @@ def test_gaps_by_size_are_in_the_terminal_the_page_and_a_file(call, tmp_path, bq
     assert "Mean gap by size" in answer.out
     page = (tmp_path / "bench" / "report.html").read_text()
     assert "By size" in page
+    assert page.count("<polyline") == 3  # a tour an instance
     assert "&gt;=8 (2)" in page
 
 
