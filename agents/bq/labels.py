@@ -151,7 +151,7 @@ class LabelStore:
             if not path.exists():
                 make_shard(self.env_config, self.effort, index, path)
             try:
-                with np.load(path, allow_pickle=False) as stored:
+                with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
                     return {name: stored[name] for name in stored.files}
             except (OSError, ValueError, zipfile.BadZipFile, EOFError):  # cut off by a full disk: make it again
                 if attempt:
