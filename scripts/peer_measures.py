@@ -21,7 +21,7 @@ COPIES, JOBS, MACHINES = 64, 10, 10
 TOURS, NODES = 512, 100  # copies and nodes (customers) of the routing environments
 
 
-def optgap_batch(name: str, copies: int, **size: int) -> Iterator[int]:
+def optgap_batch(name: str, copies: int, **size: Any) -> Iterator[int]:
     """Copies of random instances through ``gymnasium.make_vec``, every observation key."""
     import gymnasium
     import numpy as np
@@ -60,7 +60,7 @@ def optgap_single() -> Iterator[int]:
             yield 1
 
 
-def rl4co_batch(name: str, copies: int, **size: int) -> Iterator[int]:
+def rl4co_batch(name: str, copies: int, **size: Any) -> Iterator[int]:
     """Copies of random instances through the environment's own ``step``; the costs, which that leaves out, are not asked for."""
     import rl4co.envs
     import torch
