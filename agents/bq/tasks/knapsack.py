@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from optgap.agents.bq.tasks.task import Labels, State, Targets, Task, nearest_within, packed
+from optgap.agents.bq.tasks.task import Labels, State, Targets, Task, nearest_within
 from optgap.agents.nn.bq import Reduced
 from optgap.co.dynamics.routing import SLACK
 from optgap.co.problems.knapsack import KnapsackInstance
@@ -41,7 +41,7 @@ class ItemState(State):
         return self.left & (self.weight[self.owner] <= self.room[:, None])
 
     def reduced(self, nearest: int | None) -> tuple[Reduced, Tensor]:
-        """The items that fit; ``nearest`` keeps those whose density is nearest to the break density."""
+        """The items that fit; ``nearest`` keeps the densest."""
         fits = self._fits()
         unit, heaviest = self.unit[self.owner], self.heaviest[self.owner]
         value, weight = self.value[self.owner] / unit[:, None], self.weight[self.owner] / heaviest[:, None]
@@ -85,13 +85,12 @@ class KnapsackTask(Task):
         )
 
     def observe(self, observation: Mapping[str, Tensor]) -> tuple[Reduced, Tensor]:
-        node, present = packed(observation["action_mask"].bool())
         items = observation["items"].double()
         capacity = torch.ones(len(items), dtype=torch.float64, device=items.device)  # the unit of the weights shown
         unit, heaviest = units(*items.unbind(2), capacity)
-        value, weight = items.gather(1, node[:, :, None].expand(-1, -1, 2)).unbind(2)
+        value, weight = items[:, :, 0] / unit[:, None], items[:, :, 1] / heaviest[:, None]
         room = observation["capacity"][:, 0].double() / heaviest
-        return reduce(value / unit[:, None], weight / heaviest[:, None], room, present), node
+        return among(value, weight, room, observation["action_mask"].bool(), None)
 
     def label(self, draw: Any, seeds: Sequence[int], effort: float) -> Labels:
         from optgap.co.heuristics.knapsack_exact import solve_knapsack_batch
@@ -126,7 +125,7 @@ class KnapsackTask(Task):
         unit, heaviest = units(value, weight, capacity)
         value, weight, capacity = value / unit[:, None], weight / heaviest[:, None], capacity / heaviest
         density = log_density(value, weight)
-        noise = torch.from_numpy(rng.normal(size=value.shape) * rng.choice([0.2, 1.0, 5.0], size=(len(rows), 1)))
+        noise = torch.from_numpy(rng.normal(size=value.shape) * rng.choice([0.0, 0.2, 1.0], size=(len(rows), 1)))
         order = (density + noise).masked_fill(~chosen, -torch.inf)
         whole = chosen.sum(1)
         taken = whole - (share * whole).round().long().clamp(min=1)
@@ -148,10 +147,13 @@ def units(value: Tensor, weight: Tensor, capacity: Tensor) -> tuple[Tensor, Tens
 
 
 def among(value: Tensor, weight: Tensor, room: Tensor, fits: Tensor, nearest: int | None) -> tuple[Reduced, Tensor]:
-    """The reduced instances of what ``fits``, at most the ``nearest`` by density, and (B, n) the item of each token."""
-    far = (log_density(value, weight) - break_density(value, weight, room, fits)[:, None]).abs()
-    node, present = nearest_within(far, fits, nearest)
-    return reduce(value.gather(1, node), weight.gather(1, node), room, present), node
+    """The reduced instances of what ``fits``, at most the ``nearest`` densest, and (B, n) the item of each token.
+
+    Where the linear relaxation breaks is measured before, over all items.
+    """
+    node, present = nearest_within(-log_density(value, weight), fits, nearest)
+    edge = break_density(value, weight, room, fits)
+    return reduce(value.gather(1, node), weight.gather(1, node), room, edge, present), node
 
 
 def log_density(value: Tensor, weight: Tensor) -> Tensor:
@@ -168,15 +170,21 @@ def break_density(value: Tensor, weight: Tensor, room: Tensor, fits: Tensor) -> 
     return density.gather(1, order.gather(1, at[:, None]))[:, 0]
 
 
-def reduce(value: Tensor, weight: Tensor, room: Tensor, present: Tensor) -> Reduced:
-    """Reduced instances of items (B, n), those that ``present`` marks, and remaining capacities (B,)."""
+def reduce(value: Tensor, weight: Tensor, room: Tensor, edge: Tensor, present: Tensor) -> Reduced:
+    """Reduced instances.
+
+    Args:
+        value, weight: (B, n) items.
+        room: (B,) remaining capacities.
+        edge: (B,) :func:`break_density`.
+        present: (B, n) bool.
+    """
     density = log_density(value, weight)
-    edge = break_density(value, weight, room, present)[:, None]
     largest = value.masked_fill(~present, 0.0).amax(1, keepdim=True).clamp(min=1e-12)
     heaviest = weight.masked_fill(~present, 0.0).amax(1, keepdim=True).clamp(min=1e-12)
     space = room[:, None].clamp(min=1e-12)
     filled = (space / heaviest).log1p().expand_as(value)
-    columns = [value / largest, weight / space, weight / heaviest, density, 4 * (density - edge), filled]
+    columns = [value / largest, weight / space, weight / heaviest, density, 4 * (density - edge[:, None]), filled]
     features = torch.stack(columns, 2).masked_fill(~present[:, :, None], 0.0).float()
     role = torch.full(value.shape, 2, device=value.device)
     return Reduced(features, role, None, present[:, :, None], present)
