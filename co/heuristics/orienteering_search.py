@@ -92,13 +92,18 @@ def _fill(
         _locate(space, state, near, local, state.candidate[k])
     while True:
         room = limit - state.value[LENGTH]
-        chosen, highest = -1, 0.0
-        for k in range(count):
+        chosen, highest, k = -1, 0.0, 0
+        while k < count:
             c = state.candidate[k]
-            if state.extra[c] <= room:
-                score = (state.weight[c] + 1e-300) / (max(state.extra[c], 0.0) + pull)
-                if score > highest:
-                    chosen, highest = k, score
+            if state.extra[c] > room:  # nor will it fit later: by the triangle inequality, room shrinks by more
+                count -= 1
+                state.candidate[k] = state.candidate[count]
+                state.candidate[count] = c
+                continue
+            score = (state.weight[c] + 1e-300) / (max(state.extra[c], 0.0) + pull)
+            if score > highest:
+                chosen, highest = k, score
+            k += 1
         if chosen < 0:
             return
         c = state.candidate[chosen]
@@ -295,4 +300,7 @@ def complete(space: Any, prize: F8, limit: float, state: Any, near: I4, pull: fl
     """
     for c in range(len(prize)):
         state.weight[c] = prize[c] * (1.0 + noise * (draw(stream) - 0.5))
-    _fill(space, prize, limit * (1.0 + SLACK), near, state, _offer_all(state), False, pull, False)
+    size = 0
+    while size < state.number[SIZE]:  # again, where distances break the triangle inequality
+        size = state.number[SIZE]
+        _fill(space, prize, limit * (1.0 + SLACK), near, state, _offer_all(state), False, pull, False)
