@@ -46,6 +46,7 @@ def test_an_instance_from_a_file(call, tmp_path):
 
 
 def test_a_blocking_shop_has_its_own_problem(call):
+    assert "checked" in call("solve", "instance=blocking-3x3-p10-s1", "solver=mwkr").out  # told by the name
     arguments = ["problem=blocking-job-shop", "instance=blocking-3x3-p10-s1", "solver=mwkr"]
     assert "checked" in call("solve", *arguments).out
 
@@ -90,7 +91,7 @@ def test_trained_weights_solve_greedily_and_by_sampling(call, trained):
         (["instance=ft06", "solver=spt", "out=nowhere/s.json"], "nowhere/s.json: its folder does not exist"),
         (["instance=ft06", "solver=spt", "out=s.txt"], "s.txt: expected a file name that ends in .json"),
         (["instance=ft06", "solver=spt", "plot=s.bmp"], "s.bmp: expected a file name that ends in .png"),
-        (["instance=blocking-3x3-p10-s1", "solver=spt"], "is no job-shop instance"),
+        (["instance=blocking-3x3-p10-s1", "problem=job-shop", "solver=spt"], "is no job-shop instance"),
         (["instance=ft06", "problem=blocking-job-shop", "solver=spt"], "is no blocking-job-shop instance"),
         (["instance=missing.txt", "solver=spt"], "missing.txt: no such file"),
         (["instance=ta01-ta03", "solver=spt"], "3 instances; expected one"),
