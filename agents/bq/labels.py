@@ -167,11 +167,11 @@ def make_shard(env_config: RoutingConfig, effort: float, index: int, path: Path)
     size = int(np.random.default_rng([SEED, index]).integers(least, most + 1))
     draw = dataclasses.replace(env_config, **{name: size}).source()
     seeds = [SEED * 10**9 + index * SHARD + item for item in range(SHARD)]
-    labels = task_of(env_config.problem).label(draw, seeds, effort)
+    arrays: dict[str, Any] = dict(task_of(env_config.problem).label(draw, seeds, effort))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".partial", delete=False) as stream:
-            np.savez(stream, **labels)
+            np.savez(stream, **arrays)
         Path(stream.name).replace(path)
     except OSError as error:
         raise InputError(f"{path}: the labels cannot be written: {error.strerror or error}") from None

@@ -61,11 +61,11 @@ def best_values(problem: str, reduced: Reduced, row: int) -> Values:
 
     @cache
     def path(at: int, left: frozenset[int]) -> float:
-        return max((-d[at, j] + path(j, left - {j}) for j in left), default=-d[at, 1])
+        return float(max((-d[at, j] + path(j, left - {j}) for j in left), default=-d[at, 1]))
 
     @cache
     def routes(at: int, left: frozenset[int], room: float) -> float:
-        return max(_steps(at, left, room).values(), default=-d[at, 1])
+        return float(max(_steps(at, left, room).values(), default=-d[at, 1]))
 
     def _steps(at: int, left: frozenset[int], room: float) -> Values:
         demand = features[:, 4]
@@ -78,7 +78,7 @@ def best_values(problem: str, reduced: Reduced, row: int) -> Values:
     @cache
     def prizes(at: int, left: frozenset[int], room: float) -> float:
         within = [j for j in left if d[at, j] + d[j, 1] <= room + NEAR]
-        return max((features[j, 4] + prizes(j, left - {j}, room - d[at, j]) for j in within), default=0.0)
+        return float(max((features[j, 4] + prizes(j, left - {j}, room - d[at, j]) for j in within), default=0.0))
 
     room = float(features[0, 5]) if problem in ("cvrp", "op") else 0.0
     if problem == "cvrp":

@@ -87,7 +87,7 @@ class KnapsackTask(Task):
     def observe(self, observation: Mapping[str, Tensor]) -> tuple[Reduced, Tensor]:
         items = observation["items"].double()
         capacity = torch.ones(len(items), dtype=torch.float64, device=items.device)  # the unit of the weights shown
-        unit, heaviest = units(*items.unbind(2), capacity)
+        unit, heaviest = units(items[:, :, 0], items[:, :, 1], capacity)
         value, weight = items[:, :, 0] / unit[:, None], items[:, :, 1] / heaviest[:, None]
         room = observation["capacity"][:, 0].double() / heaviest
         return among(value, weight, room, observation["action_mask"].bool(), None)

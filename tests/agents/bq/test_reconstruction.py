@@ -145,7 +145,9 @@ def test_the_length_is_the_instances_own() -> None:
     solution, generator = rng.permutation(20), torch.Generator().manual_seed(0)
     costs = []
     for _ in range(10):
-        solution = solver.improve(instance, solution, rng, generator)
+        better = solver.improve(instance, solution, rng, generator)
+        assert better is not None
+        solution = better
         costs.append(PROBLEMS.load("tsp").cost(instance, solution))
     assert costs == sorted(costs, reverse=True)
     assert all(cost == int(cost) for cost in costs)

@@ -172,11 +172,13 @@ def test_only_the_nearest_are_looked_at(problem: str) -> None:
         assert sorted(node[row, 2 : 2 + int(allowed[row])].tolist()) == sorted(expected)
 
 
-def test_a_cropped_knapsack_keeps_what_stands_at_the_break() -> None:
-    """By density 10, 8, 6, 4, 2; the capacity breaks the third item."""
-    instance = KnapsackInstance(value=[10, 8, 6, 4, 2], weight=[1.0] * 5, capacity=2.5)
-    _, node = task_of("kp").start([instance], bq_cases.CPU).reduced(3)
-    assert sorted(node[0].tolist()) == [1, 2, 3]
+def test_a_cropped_knapsack_keeps_the_densest_and_knows_where_the_rest_breaks() -> None:
+    """By density 2, 8, 6, 4, 10; the capacity breaks the item of density 6."""
+    instance = KnapsackInstance(value=[2, 8, 6, 4, 10], weight=[1.0] * 5, capacity=2.5)
+    reduced, node = task_of("kp").start([instance], bq_cases.CPU).reduced(2)
+    assert sorted(node[0].tolist()) == [1, 4]
+    beyond = {int(item): float(x) for item, x in zip(node[0], reduced.features[0, :, 4], strict=True)}
+    assert beyond == pytest.approx({1: 4 * np.log(8 / 6), 4: 4 * np.log(10 / 6)})
 
 
 def test_copies_are_as_good_as_their_best() -> None:

@@ -33,7 +33,7 @@ def random_case(problem: str, tokens: int, batch: int = 2, seed: int = 0) -> Red
         return atsp.reduce(torch.rand(batch, tokens, tokens, generator=generator))
     value, weight = torch.rand(2, batch, tokens, generator=generator, dtype=torch.float64)
     room = torch.full((batch,), tokens / 4, dtype=torch.float64)
-    return knapsack.reduce(value, weight, room, torch.ones(batch, tokens, dtype=torch.bool))
+    return knapsack.among(value, weight, room, torch.ones(batch, tokens, dtype=torch.bool), None)[0]
 
 
 def run(network: BQNetwork, reduced: Reduced) -> Scores:
@@ -81,8 +81,8 @@ def test_padding_changes_nothing(problem: str) -> None:
         value[0, tokens:] *= 50
         room = torch.tensor([1.0, 2.0], dtype=torch.float64)
         few = torch.ones(1, tokens, dtype=torch.bool)
-        alone = knapsack.reduce(value[:1, :tokens], weight[:1, :tokens], room[:1], few)
-        together = knapsack.reduce(value, weight, room, present)
+        alone, _ = knapsack.among(value[:1, :tokens], weight[:1, :tokens], room[:1], few, None)
+        together, _ = knapsack.among(value, weight, room, present, None)
     torch.testing.assert_close(together.features[:1, :tokens], alone.features)
     one, both = run(network, alone), run(network, together)
     torch.testing.assert_close(both.actions[:1, :tokens], one.actions, atol=1e-5, rtol=1e-5)
