@@ -90,10 +90,12 @@ class SILConfig(BQConfig):
         InputError: a value is out of its range.
     """
 
-    width: int = 16
-    """Solutions sampled an instance, without replacement, of which the best is imitated."""
-    temperature: float = 1.0
-    """Divides the logits when sampling."""
+    width: int = 8
+    """Solutions sampled an instance, without replacement; the best of them and of the beam search is imitated."""
+    temperature: float = 0.5
+    """Divides the logits when sampling; at 1 an untrained network's samples are far worse than its greedy solution."""
+    beam: int = 8
+    """Width of the beam search, which finds more where the network ranks well; 1: the greedy solution alone."""
     reuse: float = 4.0
     """Sub-instances drawn from a solution, for each of its decisions; a smaller number solves more instances."""
     pool_interval: int = 10
@@ -106,7 +108,7 @@ class SILConfig(BQConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         name = type(self).__name__
-        for key in ("width", "pool_interval", "epoch_updates"):
+        for key in ("width", "beam", "pool_interval", "epoch_updates"):
             if getattr(self, key) < 1:
                 raise InputError(f"{name}: {key} is {getattr(self, key)}; expected at least 1")
         if not self.temperature > 0 or not self.reuse > 0:

@@ -1,8 +1,9 @@
-"""BQ trained without labels: the network samples solutions, imitates the best of each instance, and so on.
+"""BQ trained without labels: the network searches solutions, imitates the best of each instance, and so on.
 
 Self-improvement as in Pirnay and Grimm (2024, arXiv 2403.15180): the weights that act sample solutions of random
 instances without replacement, by stochastic beam search; the best one of each is what the learner imitates, on random
-sub-instances as :class:`optgap.agents.bq.agent.BQ` does with labels of heuristics.
+sub-instances as :class:`optgap.agents.bq.agent.BQ` does with labels of heuristics. Added: a beam search that merges equal
+states takes part. On 20-node tours it finds more than as many samples do, most of all where training begins.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -19,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from optgap.agents.bq.agent import BQ
-from optgap.agents.bq.beam import sample_without_replacement
+from optgap.agents.bq.beam import SPARE, beam_search, sample_without_replacement
 from optgap.agents.bq.config import BQConfig, SILConfig
 from optgap.agents.bq.decoding import play
 from optgap.agents.bq.labels import Pool
@@ -40,7 +42,7 @@ class Found(NamedTuple):
     solutions: list[NDArray[np.int64]]
     costs: NDArray[np.float64]  # (I,) of the solutions, in the problem's sense
     greedy: NDArray[np.float64]  # (I,) costs of greedy decoding
-    entropy: float  # nats, of the policy over whole sequences of actions; an unbiased estimate
+    entropy: float  # nats, of what is sampled from over whole sequences of actions; an unbiased estimate
 
 
 class SelfImprovingBQ(BQ):
@@ -118,10 +120,10 @@ class SelfImprovingBQ(BQ):
             groups[self.env_config.batch_class.size_of(instance)].append(instance)
         parts = []
         for size, instances in groups.items():
-            rows = max(1, TOKENS[self.device.type] // (size * config.width))
+            rows = max(1, TOKENS[self.device.type] // (size * max(config.width, SPARE * config.beam)))
             for first in range(0, len(instances), rows):
                 some = instances[first : first + rows]
-                found = decode(self.policy, some, config.width, config.temperature, generator)
+                found = decode(self.policy, some, config, generator)
                 self._pool.add(self.task.encode(some, found.solutions))
                 parts.append(found)
         self._grown = self.updates
@@ -140,20 +142,21 @@ class SelfImprovingBQ(BQ):
         return math.ceil(drawn / (config.reuse * nodes))
 
 
-def decode(
-    policy: BQPolicy, instances: Sequence[Any], width: int, temperature: float, generator: torch.Generator
-) -> Found:
-    """The best of the greedy solution and ``width`` ones sampled without replacement, of instances of one size."""
-    task, network = policy.task, policy.network
-    state = task.start(instances, policy.device)
-    greedy, solutions = play(network, task, state, nearest=policy.nearest)
-    sampled = sample_without_replacement(network, task, state, width, temperature, generator, policy.nearest)
+def decode(policy: BQPolicy, instances: Sequence[Any], config: SILConfig, generator: torch.Generator) -> Found:
+    """The best of greedy decoding, beam search and samples without replacement, of instances of one size."""
+    task, network, nearest = policy.task, policy.network, policy.nearest
     sign = 1.0 if policy.problem.sense == "minimize" else -1.0
+    state = task.start(instances, policy.device)
+    greedy, solutions = play(network, task, state, nearest=nearest)
+    sampled = sample_without_replacement(network, task, state, config.width, config.temperature, generator, nearest)
+    # the first of each is a sample of the policy; minus its log-probability has the entropy as its mean
+    entropy = -float(np.mean([leaves[0].log_probability for leaves in sampled]))
     costs = greedy.copy()
-    for index, leaves in enumerate(sampled):
+    found = [sampled]
+    if config.beam > 1:
+        found.append(beam_search(network, task, state, config.beam, sign, nearest))
+    for index, leaves in enumerate(chain.from_iterable(one) for one in zip(*found, strict=True)):
         best = min(leaves, key=lambda leaf: sign * leaf.cost)
         if sign * best.cost < sign * greedy[index]:
             costs[index], solutions[index] = best.cost, best.solution
-    # the first of each is a sample of the policy; minus its log-probability has the entropy as its mean
-    entropy = -float(np.mean([leaves[0].log_probability for leaves in sampled]))
     return Found(solutions, costs, greedy, entropy)

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from optgap.agents.common.policy_solver import BatchedPolicy, PolicySolver
+from optgap.agents.bq.agent import BQ
+from optgap.agents.bq.config import BQConfig
+from optgap.agents.common.policy_solver import BatchedPolicy, BeamPolicy, PolicySolver
 from optgap.agents.ppo.agent import PPO
 from optgap.agents.ppo.config import PPOConfig
 from optgap.agents.slim.agent import SLIM
@@ -18,6 +20,7 @@ from optgap.agents.slim.config import SLIMConfig
 from optgap.co.core import PROBLEMS, Budget, InputError, Status, solve
 from optgap.co.problems.job_shop_instances import load_job_shop
 from optgap.envs.gym_config import GymConfig
+from optgap.envs.routing.config import TSPConfig
 from optgap.envs.scheduling.config import BlockingJobShopConfig, JobShopConfig, JobShopOptions
 
 SMALL = SLIMConfig(width=8, layers=1, hidden=16)
@@ -94,6 +97,21 @@ def test_a_hot_policy_is_a_random_one_and_a_cold_one_is_greedy() -> None:
     assert len(hot.incumbents) > 1
 
 
+def test_a_beam_search_is_never_worse_than_the_greedy_episode() -> None:
+    agent = BQ(TSPConfig(nodes=20), BQConfig(size="tiny"))
+    assert isinstance(agent.policy, BeamPolicy)
+    instances = [agent.env_config.source()(np.random.default_rng(seed)) for seed in range(5)]
+    problem, gains = PROBLEMS.load("tsp"), []
+    for instance in instances:
+        greedy = solve(PolicySolver(agent), problem, instance, Budget())
+        narrow = solve(PolicySolver(agent, "beam", width=1), problem, instance, Budget())
+        wide = solve(PolicySolver(agent, "beam"), problem, instance, Budget())
+        assert narrow.cost == wide.incumbents[0].cost == greedy.cost
+        gains.append(greedy.cost - wide.cost)
+    assert min(gains) >= 0
+    assert max(gains) > 0
+
+
 def test_the_seconds_end_it_between_two_rounds() -> None:
     agent, instance = graph_agent(), load_job_shop("random-8x6-s2")
     PolicySolver(agent)(instance, Budget())  # compiled
@@ -148,7 +166,15 @@ def test_instances_of_another_problem_are_one_line() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"mode": "beam"}, {"samples": 0}, {"copies": 0}, {"temperature": 0.0}, {"temperature": float("nan")}],
+    [
+        {"mode": "best"},
+        {"mode": "beam"},
+        {"samples": 0},
+        {"copies": 0},
+        {"width": 0},
+        {"temperature": 0.0},
+        {"temperature": float("nan")},
+    ],
     ids=str,
 )
 def test_wrong_arguments_are_one_line(wrong: dict[str, Any]) -> None:
