@@ -28,7 +28,7 @@ from optgap.co.benchmark.provenance import provenance
 from optgap.co.core import InputError
 from optgap.co.formats.files import write_text
 
-TORCH = "torch>=2.8,<2.14"  # the range that optgap itself takes
+TORCH = "torch>=2.9,<2.14"  # the range that optgap itself takes
 PEERS = ("rl4co", "job-shop-lib")
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 MEASURES = Path(__file__).with_name("peer_measures.py")

@@ -49,20 +49,18 @@ def test_it_learns_without_labels() -> None:
     xy = np.stack([instance.positions for instance in instances])
     best, _ = improve_tours(xy, np.tile(np.arange(10, dtype=np.int32), (100, 1)), 200, 0)
     optimal = np.array([TSP_PROBLEM.cost(instance, tour) for instance, tour in zip(instances, best, strict=True)])
-    agent = SelfImprovingBQ(config, small(tokens=2048, epoch_updates=50, pool_interval=5, checkpoint_interval=50))
+    settings = small(tokens=1024, reuse=16.0, epoch_updates=50, pool_interval=5, checkpoint_interval=50)
+    agent = SelfImprovingBQ(config, settings)
 
     def gap() -> float:
         found = agent.policy.play_instances(instances)
         lengths = np.array([TSP_PROBLEM.cost(instance, tour) for instance, tour in zip(instances, found, strict=True)])
         return float((lengths / optimal).mean() - 1)
 
-    assert gap() > 0.08
-    import time
-
-    t = time.process_time()
-    agent.learn(45_000)
-    print(gap(), agent.updates, time.process_time() - t)
-    assert gap() < 0.03
+    before = gap()
+    agent.learn(20_000)
+    assert before > 0.1
+    assert gap() < 0.05, gap()
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
@@ -111,7 +109,12 @@ def test_it_trains_on_every_problem(problem: str) -> None:
     metrics: list[dict[str, float]] = []
     agent = SelfImprovingBQ(PROBLEMS[problem], small())
     before = weights(agent)
-    agent.learn(10**12, lambda agent, found: metrics.append(found) or agent.updates < 2)
+
+    def note(agent: Any, found: dict[str, float]) -> bool:
+        metrics.append(found)
+        return bool(agent.updates < 2)
+
+    agent.learn(10**12, note)
     assert all(np.isfinite(list(found.values())).all() for found in metrics)
     assert not torch.equal(weights(agent), before)
 
