@@ -90,13 +90,15 @@ class SILConfig(BQConfig):
         InputError: a value is out of its range.
     """
 
+    tokens: int = 2048
+    """Tokens an update: sub-instances times their size. What is imitated improves by updates, so they are smaller ones."""
     width: int = 8
     """Solutions sampled an instance, without replacement; the best of them and of the beam search is imitated."""
     temperature: float = 0.5
     """Divides the logits when sampling; at 1 an untrained network's samples are far worse than its greedy solution."""
     beam: int = 8
     """Width of the beam search, which finds more where the network ranks well; 1: the greedy solution alone."""
-    reuse: float = 4.0
+    reuse: float = 8.0
     """Sub-instances drawn from a solution, for each of its decisions; a smaller number solves more instances."""
     pool_interval: int = 10
     """Updates after which newly solved instances join the pool."""

@@ -58,7 +58,7 @@ def test_it_learns_without_labels() -> None:
         return float((lengths / optimal).mean() - 1)
 
     before = gap()
-    agent.learn(20_000)
+    agent.learn(30_000)
     assert before > 0.1
     assert gap() < 0.05, gap()
 
