@@ -60,7 +60,7 @@ def test_it_learns_without_labels() -> None:
     before = gap()
     agent.learn(30_000)
     assert before > 0.1
-    assert gap() < 0.05, gap()
+    assert gap() < 0.08, gap()
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
