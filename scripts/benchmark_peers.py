@@ -4,7 +4,9 @@
 
 The peers are installed from PyPI into out/.venv (network and about 2 GB of disk needed; done once). All sides run
 single-threaded, one after the other in turn, `repeats` times; medians are compared, by the wall clock and by CPU time
-(on a machine that does other work, the latter is the one to trust).
+(on a machine that does other work, the latter is the one to trust). rl4co's routing environments are measured with the
+choice of actions that optgap's measure has, alone (actions drawn beforehand), and by rl4co's own rollout with its own
+random policy.
 """
 
 from __future__ import annotations
@@ -37,7 +39,10 @@ MEASURES = Path(__file__).with_name("peer_measures.py")
 ROWS = (
     ("steps/s, 64 copies, job shop 10x10", ("optgap-batch", ""), ("rl4co-batch", "")),
     ("steps/s, 512 copies, TSP 100", ("optgap-tsp", ""), ("rl4co-tsp", "")),
+    ("steps/s, 512 copies, TSP 100", ("optgap-tsp-tours", ""), ("rl4co-tsp-tours", "")),
+    ("steps/s, 512 copies, TSP 100", ("optgap-tsp", ""), ("rl4co-tsp-rollout", "")),
     ("steps/s, 512 copies, CVRP 100", ("optgap-cvrp", ""), ("rl4co-cvrp", "")),
+    ("steps/s, 512 copies, CVRP 100", ("optgap-cvrp", ""), ("rl4co-cvrp-rollout", "")),
     ("steps/s, 1 copy, ta01", ("optgap-single", ""), ("job-shop-lib-single", "")),
     ("import, s", ("import", "optgap"), ("import", "rl4co")),
     ("import of the environment, s", ("import", "optgap.envs.routing.env"), ("import", "rl4co.envs")),
@@ -70,11 +75,12 @@ def main(argv: list[str]) -> int:
     folder = Path(config.out)
     peer = install(folder / ".venv", console)
     found: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    # each once a repeat, in the order of the rows
+    asked = dict.fromkeys(side for _, ours, theirs in rows_asked for side in ((sys.executable, ours), (peer, theirs)))
     for repeat in range(config.repeats):
-        for what, ours, theirs in rows_asked:
-            for python, measure in ((sys.executable, ours), (peer, theirs)):
-                console.print(Text(f"{repeat + 1}/{config.repeats}  {what}: {' '.join(measure)}"))
-                found.setdefault(measure, []).append(run(python, measure, config.seconds))
+        for python, measure in asked:
+            console.print(Text(f"{repeat + 1}/{config.repeats}  {' '.join(measure)}"))
+            found.setdefault(measure, []).append(run(python, measure, config.seconds))
 
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for header in ("measure", "clock", "optgap", "peer", "ratio", "of"):

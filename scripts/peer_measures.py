@@ -3,8 +3,9 @@
     python scripts/peer_measures.py optgap-batch 5
 
 prints one JSON object. Only the measured library is imported; everything is single-threaded, and choosing the allowed
-action and starting new episodes are part of the measured time, on every side alike. Batches take the allowed action of
-the highest priority, random numbers drawn once: drawing them at every step would be most of the time.
+action and starting new episodes (with new random instances) are part of the measured time, on every side alike. Batches
+take the allowed action of the highest priority, random numbers drawn once: drawing them at every step would be most of
+the time. The measures that end in ``-tours`` leave even that choice out, and leave the environment alone.
 """
 
 from __future__ import annotations
@@ -41,6 +42,24 @@ def optgap_batch(name: str, copies: int, **size: Any) -> Iterator[int]:
         yield copies - began_anew
 
 
+def optgap_tours(copies: int, nodes: int) -> Iterator[int]:
+    """The batched TSP alone: random tours from node 0, drawn beforehand, are walked again on every new instance."""
+    import gymnasium
+    import numpy as np
+
+    import optgap  # noqa: F401
+
+    envs: Any = gymnasium.make_vec("optgap/TSP-v0", copies, vectorization_mode="vector_entry_point", nodes=nodes)
+    envs.reset(seed=0)
+    others = np.tile(np.arange(1, nodes), (copies, 1))
+    tours = np.ascontiguousarray(np.random.default_rng(0).permuted(others, axis=1).T)  # a step a row
+    while True:
+        for actions in tours:
+            envs.step(actions)
+            yield copies
+        envs.step(tours[0])  # all copies reset
+
+
 def optgap_single() -> Iterator[int]:
     """One copy of ta01 (15x15), every observation key, through ``gymnasium.make`` without its checking wrapper."""
     import gymnasium
@@ -71,13 +90,53 @@ def rl4co_batch(name: str, copies: int, **size: Any) -> Iterator[int]:
     priority = 1 + torch.rand(env.reset(batch_size=[copies])["action_mask"].shape)
     while True:
         state, actions = env.reset(batch_size=[copies]), []
-        while not bool(state["done"].all()):
-            over = int(state["done"].sum())
+        while (over := int(state["done"].sum())) < copies:
             actions.append((state["action_mask"] * priority).argmax(1))
             state.set("action", actions[-1])
             state = env.step(state)["next"]
             yield copies - over
         env.get_reward(state, torch.stack(actions, 1))  # the costs, which the steps leave out
+
+
+def rl4co_tours(copies: int, nodes: int) -> Iterator[int]:
+    """The batched TSP alone, as :func:`optgap_tours`: here a tour's first node is an action too."""
+    import rl4co.envs
+    import torch
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    env = rl4co.envs.TSPEnv(generator_params={"num_loc": nodes})
+    tours = torch.rand(copies, nodes).argsort(1)
+    steps = list(tours.T.contiguous())
+    while True:
+        state = env.reset(batch_size=[copies])
+        for actions in steps:
+            state.set("action", actions)
+            state = env.step(state)["next"]
+            yield copies
+        env.get_reward(state, tours)
+
+
+def rl4co_rollout(name: str, copies: int, **size: Any) -> Iterator[int]:
+    """The same by the library's own ``rollout`` of its own ``random_policy``, which draws at every step."""
+    import rl4co.envs
+    import torch
+    from rl4co.utils.decoding import random_policy, rollout
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    env = getattr(rl4co.envs, name)(generator_params=size)
+    taken = 0
+
+    def policy(state: Any) -> Any:
+        nonlocal taken
+        taken += copies - int(state["done"].sum())  # a copy that has ended takes no step
+        return random_policy(state)
+
+    while True:
+        rollout(env, env.reset(batch_size=[copies]), policy)
+        yield taken
+        taken = 0
 
 
 def job_shop_lib_single() -> Iterator[int]:
@@ -104,11 +163,15 @@ def job_shop_lib_single() -> Iterator[int]:
 MEASURES: dict[str, Callable[[], Iterator[int]]] = {
     "optgap-batch": partial(optgap_batch, "optgap/JobShop-v0", COPIES, jobs=JOBS, machines=MACHINES),
     "optgap-tsp": partial(optgap_batch, "optgap/TSP-v0", TOURS, nodes=NODES),
+    "optgap-tsp-tours": partial(optgap_tours, TOURS, NODES),
     "optgap-cvrp": partial(optgap_batch, "optgap/CVRP-v0", TOURS, customers=NODES),
     "optgap-single": optgap_single,
     "rl4co-batch": partial(rl4co_batch, "JSSPEnv", COPIES, num_jobs=JOBS, num_machines=MACHINES),
     "rl4co-tsp": partial(rl4co_batch, "TSPEnv", TOURS, num_loc=NODES),
+    "rl4co-tsp-tours": partial(rl4co_tours, TOURS, NODES),
     "rl4co-cvrp": partial(rl4co_batch, "CVRPEnv", TOURS, num_loc=NODES),
+    "rl4co-tsp-rollout": partial(rl4co_rollout, "TSPEnv", TOURS, num_loc=NODES),
+    "rl4co-cvrp-rollout": partial(rl4co_rollout, "CVRPEnv", TOURS, num_loc=NODES),
     "job-shop-lib-single": job_shop_lib_single,
 }
 
