@@ -29,6 +29,10 @@ EXPLICIT, EUCLIDEAN, EUC_2D, CEIL_2D, MAN_2D, MAX_2D, ATT, GEO = range(len(CODES
 # that is checked, so it is held a little tighter here.
 SLACK = 1 + 0.99e-9
 
+# A call that is not inlined copies every field of every array of its tuples, at every step of every copy: most of the
+# time of a step.
+INLINED = {**KERNEL, "forceinline": True}
+
 
 class Network(NamedTuple):
     """B instances padded to N nodes; distances in the unit of the instance."""
@@ -121,8 +125,8 @@ def put_network(network: Network, b: int, instance: NetworkInstance) -> Network:
 
 
 @njit(cache=True, **KERNEL)
-def edge(network: Network, b: int, i: int, j: int) -> float:
-    """Distance from node ``i`` to node ``j``: that of ``NetworkInstance.distance``."""
+def _rounded(network: Network, b: int, i: int, j: int) -> float:
+    """The metrics that are not plainly Euclidean; apart, because they are too long to be inlined."""
     metric = network.metric[b]
     if metric == EXPLICIT:
         return network.matrix[b, i, j]  # type: ignore[no-any-return]
@@ -143,9 +147,16 @@ def edge(network: Network, b: int, i: int, j: int) -> float:
         cosine = 0.5 * ((1.0 + np.cos(dy)) * q2 - (1.0 - np.cos(dy)) * q3)
         return np.floor(EARTH_RADIUS * np.arccos(min(1.0, max(-1.0, cosine))) + 1.0)  # type: ignore[no-any-return]
     length = np.sqrt(dx * dx + dy * dy)
-    if metric == EUC_2D:
-        return np.floor(length + 0.5)  # type: ignore[no-any-return]
-    return np.ceil(length) if metric == CEIL_2D else length  # type: ignore[no-any-return]
+    return np.floor(length + 0.5) if metric == EUC_2D else np.ceil(length)  # type: ignore[no-any-return]
+
+
+@njit(cache=True, **INLINED)
+def edge(network: Network, b: int, i: int, j: int) -> float:
+    """Distance from node ``i`` to node ``j``: that of ``NetworkInstance.distance``."""
+    if network.metric[b] != EUCLIDEAN:
+        return _rounded(network, b, i, j)  # type: ignore[no-any-return]
+    dx, dy = network.x[b, i] - network.x[b, j], network.y[b, i] - network.y[b, j]
+    return np.sqrt(dx * dx + dy * dy)  # type: ignore[no-any-return]
 
 
 @njit(cache=True, **KERNEL)
@@ -158,7 +169,7 @@ def first_forbidden(mask: I8, action: I64, skip: NDArray[np.bool_]) -> int:
     return -1
 
 
-@njit(cache=True, **KERNEL)
+@njit(cache=True, **INLINED)
 def _append(state: RouteState, b: int, node: int) -> None:
     state.order[b, state.entries[b]] = node
     state.entries[b] += 1
@@ -188,7 +199,7 @@ def tsp_reset(network: Network, state: RouteState, b: int) -> None:
     state.n_left[b] = n - 1
 
 
-@njit(cache=True, **KERNEL)
+@njit(cache=True, **INLINED)
 def tsp_visit(network: Network, state: RouteState, b: int, j: int) -> float:
     """Go to node ``j``, from the last one also back to node 0; return the length added."""
     added = edge(network, b, state.origin[b], j)
@@ -230,7 +241,7 @@ def tsp_step_batch(
 # CVRP: action j goes to customer j, action N + j goes there by way of the depot
 
 
-@njit(cache=True, **KERNEL)
+@njit(cache=True, **INLINED)
 def _cvrp_mask(loads: Loads, state: RouteState, b: int) -> None:
     nodes = state.left.shape[1]
     load, most, away = state.load[b], loads.capacity[b] * SLACK, state.origin[b] != 0
@@ -250,7 +261,7 @@ def cvrp_reset(network: Network, loads: Loads, state: RouteState, b: int) -> Non
     _cvrp_mask(loads, state, b)
 
 
-@njit(cache=True, **KERNEL)
+@njit(cache=True, **INLINED)
 def cvrp_visit(network: Network, loads: Loads, state: RouteState, b: int, j: int, via: bool) -> float:
     """Serve customer ``j``, by way of the depot if ``via``; the last one also returns. Return the length added."""
     i = state.origin[b]
@@ -307,7 +318,7 @@ def cvrp_step_batch(
 # OP: action j goes to node j
 
 
-@njit(cache=True, **KERNEL)
+@njit(cache=True, **INLINED)
 def _op_mask(network: Network, prizes: Prizes, state: RouteState, b: int) -> None:
     i, used, most = state.origin[b], state.length[b], prizes.limit[b] * SLACK
     count = 0
@@ -338,7 +349,7 @@ def op_reset(network: Network, prizes: Prizes, state: RouteState, b: int) -> Non
     _op_mask(network, prizes, state, b)
 
 
-@njit(cache=True, **KERNEL)
+@njit(cache=True, **INLINED)
 def op_visit(network: Network, prizes: Prizes, state: RouteState, b: int, j: int) -> float:
     """Go to node ``j``, and to the end of the path where no other node is in reach then; return the prize added."""
     end = prizes.end[b]
