@@ -37,3 +37,13 @@ ENVIRONMENTS.register("cvrp", "optgap.envs.routing.config:CVRPConfig")
 ENVIRONMENTS.register("op", "optgap.envs.routing.config:OrienteeringConfig")
 ENVIRONMENTS.register("kp", "optgap.envs.routing.config:KnapsackConfig")
 ENVIRONMENTS.register("gym", "optgap.envs.gym_config:GymConfig")
+for _name, _config in (
+    ("cartpole", "CartPole"),
+    ("acrobot", "Acrobot"),
+    ("mountaincar", "MountainCar"),
+    ("lunarlander", "LunarLander"),
+):
+    ENVIRONMENTS.register(_name, f"optgap.envs.gym_config:{_config}Config")
+ENVIRONMENTS.register("minigrid", "optgap.envs.minigrid_config:MiniGridConfig")
+for _name in ("DoorKey", "Fetch", "FourRooms", "GoToDoor", "KeyCorridor", "RedBlueDoors", "Unlock"):
+    ENVIRONMENTS.register(f"minigrid-{_name.lower()}", f"optgap.envs.minigrid_config:{_name}Config")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import gymnasium as gym
 import pytest
 from gymnasium.vector import AutoresetMode
@@ -57,3 +59,16 @@ def test_registered_and_a_hydra_schema():
     schema.id = "Pendulum-v1"
     schema.kwargs.g = 9.81
     assert OmegaConf.to_object(schema) == GymConfig("Pendulum-v1", {"g": 9.81})
+
+
+@pytest.mark.parametrize(
+    ("name", "observed", "actions"),
+    [("cartpole", 4, 2), ("acrobot", 6, 3), ("mountaincar", 2, 3), ("lunarlander", 8, 4)],
+)
+def test_names_of_classic_environments(name, observed, actions):
+    if name == "lunarlander" and find_spec("Box2D") is None:
+        pytest.skip("needs the extra box2d")
+    env = ENVIRONMENTS.load(name)().make()
+    assert (env.observation_space.shape, env.action_space.n) == ((observed,), actions)
+    env.reset(seed=0)
+    env.step(0)

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+from gymnasium import spaces
+from gymnasium.utils.env_checker import check_env
+
+from optgap.co.core import InputError, MissingExtraError
+from optgap.envs.gym_config import GymConfig, LunarLanderConfig
+from optgap.envs.minigrid_config import CategoricalGrid, DoorKeyConfig, FetchConfig, GoToDoorConfig, MiniGridConfig
+from optgap.envs.registry import ENVIRONMENTS
+
+pytest.importorskip("minigrid")
+NAMES = [name for name in ENVIRONMENTS if name.startswith("minigrid-")]
+
+
+@pytest.mark.filterwarnings("error", "ignore:.*is different from the unwrapped version")
+@pytest.mark.parametrize("name", NAMES)
+def test_a_named_grid_keeps_the_promises_of_gymnasium(name):
+    env = ENVIRONMENTS.load(name)().make()
+    check_env(env, skip_render_check=True)
+    vector = ENVIRONMENTS.load(name)().make_vec(3)
+    observation, _ = vector.reset(seed=0)
+    assert vector.observation_space.contains(observation)
+    assert observation["image"].shape == (3, 147)
+    env.close()
+    vector.close()
+
+
+def test_the_names():
+    assert (
+        sorted(
+            f"minigrid-{name}"
+            for name in ("doorkey", "fetch", "fourrooms", "gotodoor", "keycorridor", "redbluedoors", "unlock")
+        )
+        == NAMES
+    )
+
+
+def test_cells_keep_their_codes():
+    env = DoorKeyConfig().make()
+    shown, _ = env.reset(seed=3)
+    inner = env.unwrapped.gen_obs()  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(shown["image"].reshape(7, 7, 3), inner["image"])
+    assert shown["direction"] == inner["direction"]
+    assert "mission" not in shown  # it never varies
+    np.testing.assert_array_equal(env.observation_space["image"].nvec[:6], [11, 6, 3, 11, 6, 3])
+
+
+@pytest.mark.parametrize("config", [FetchConfig, GoToDoorConfig])
+def test_a_mission_is_the_words_in_its_gaps(config):
+    env = config().make()
+    space = env.unwrapped.observation_space["mission"]
+    assert isinstance(env.observation_space["mission"], spaces.MultiDiscrete)
+    for seed in range(10):
+        shown, _ = env.reset(seed=seed)
+        words = [gap[word] for gap, word in zip(space.ordered_placeholders, shown["mission"], strict=True)]
+        assert space.mission_func(*words) == env.unwrapped.mission
+
+
+def test_any_other_grid_by_its_id():
+    assert MiniGridConfig("MiniGrid-Empty-8x8-v0").make().observation_space["image"].shape == (147,)
+    with pytest.raises(InputError, match="did you mean MiniGrid-Empty-8x8-v0"):
+        MiniGridConfig("MiniGrid-Empty-8x8-v9")
+    with pytest.raises(InputError, match="expected the image, direction and mission of MiniGrid"):
+        CategoricalGrid(GymConfig("CartPole-v1").make())
+
+
+@pytest.mark.parametrize(("config", "package"), [(MiniGridConfig, "minigrid"), (LunarLanderConfig, "Box2D")])
+def test_a_missing_extra_is_one_line(config, package, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(
+        MissingExtraError, match=rf"{package} is not installed; run: pip install 'optgap\[{package.lower()}\]'"
+    ):
+        config()
