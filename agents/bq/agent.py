@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from optgap.agents.bq.config import SIZES, BQConfig
+from optgap.agents.bq.corrections import Corrections
 from optgap.agents.bq.imitation import Losses, imitation_loss
 from optgap.agents.bq.labels import SHARD, LabelStore, Pool, task_of
 from optgap.agents.bq.policy import BQPolicy
@@ -71,6 +72,7 @@ class BQ:
     def learn(self, total_steps: int, callback: Callback | None = None) -> Self:
         """Train until ``self.steps >= total_steps``; a step is one sub-instance of one labelled solution."""
         config = self.config
+        own = Corrections(self.env_config, self.task, config) if config.own_share and self.task.corrects else None
         store = LabelStore(self.env_config, config.label_folder, config.label_effort, config.label_processes)
         try:
             while self.steps < total_steps:
@@ -78,7 +80,11 @@ class BQ:
                 shards = min(-(-config.labels // SHARD), FIRST_SHARDS + self.updates // config.label_interval)
                 pool = store.require(shards, self.tell)
                 waited = time.perf_counter() - begun
-                metrics = self._update(pool, self.steps / max(total_steps, 1))
+                if own is not None and self.updates >= config.own_after:
+                    own.grow(self.policy, self.seed, self.updates)
+                corrected = time.perf_counter() - begun - waited
+                metrics = self._update(pool, self.steps / max(total_steps, 1), own)
+                metrics["time/own_states"] = corrected
                 metrics["train/labels"] = float(shards * SHARD)
                 metrics["time/waiting_for_labels"] = waited
                 metrics["time/steps_per_second"] = metrics.pop("steps") / (time.perf_counter() - begun)
@@ -88,12 +94,14 @@ class BQ:
             store.close()
         return self
 
-    def _update(self, pool: Pool, done: float) -> dict[str, float]:
+    def _update(self, pool: Pool, done: float, own: Corrections | None = None) -> dict[str, float]:
         """One gradient step on sub-instances of random labels; ``done`` is the share of the run behind it."""
         config = self.config
         with torch.random.fork_rng():
             rng = seed_learner(self.seed, self.updates)
-            reduced, targets = self._batch(pool, rng)
+            corrected = own is not None and self.updates >= config.own_after and rng.random() < config.own_share
+            source = own.pool if own is not None and corrected else pool
+            reduced, targets = self._batch(source, rng)
             with mixed_precision(self.device):
                 scores = self.learner.network(reduced)
             losses = imitation_loss(scores, targets)

@@ -43,6 +43,17 @@ class BQConfig:
     """Of the loss of the expert's neighbours beside that of its next action."""
     chosen_weight: float = 0.5
     """Of the loss of what the expert's solution contains (orienteering, knapsack)."""
+    own_share: float = 0.5
+    """Share of updates on sub-instances that the acting weights' own solutions lead to, labelled anew (DAgger, Ross et
+    al. 2011); tsp and atsp."""
+    own_after: int = 400
+    """Updates before the first of them: a policy that knows nothing leads nowhere."""
+    own_interval: int = 50
+    """Updates after which more of them are made; ``checkpoint_interval`` is a multiple, so that no file holds them."""
+    own_instances: int = 64
+    """Instances that are solved for it each time."""
+    own_states: int = 16
+    """Sub-instances that are labelled of each of them."""
     crop: float = 0.3
     """Share of updates that see the nearest candidates alone, as decoding on a large instance does."""
     nearest: Any = 100
@@ -64,18 +75,31 @@ class BQConfig:
         name = type(self).__name__
         if self.size not in SIZES:
             raise InputError(f"{name}: size is {self.size!r}; expected one of {', '.join(SIZES)}")
-        for key in ("tokens", "labels", "label_interval", "checkpoint_interval"):
+        for key in (
+            "tokens",
+            "labels",
+            "label_interval",
+            "checkpoint_interval",
+            "own_interval",
+            "own_instances",
+            "own_states",
+        ):
             if getattr(self, key) < 1:
                 raise InputError(f"{name}: {key} is {getattr(self, key)}; expected at least 1")
-        for key in ("warmup_updates", "weight_decay", "edge_weight", "chosen_weight", "label_processes"):
+        for key in ("warmup_updates", "weight_decay", "edge_weight", "chosen_weight", "label_processes", "own_after"):
             if not getattr(self, key) >= 0:
                 raise InputError(f"{name}: {key} is {getattr(self, key)}; expected at least 0")
         if not 0 < self.final_learning_rate <= self.learning_rate:
             raise InputError(f"{name}: expected 0 < final_learning_rate <= learning_rate")
         if not self.max_grad_norm > 0 or not self.label_effort > 0:
             raise InputError(f"{name}: expected max_grad_norm and label_effort above 0")
-        if not 0 <= self.averaging < 1 or not 0 <= self.crop <= 1:
-            raise InputError(f"{name}: expected 0 <= averaging < 1, 0 <= crop <= 1")
+        if not 0 <= self.averaging < 1 or not 0 <= self.crop <= 1 or not 0 <= self.own_share <= 1:
+            raise InputError(f"{name}: expected 0 <= averaging < 1, 0 <= crop <= 1, 0 <= own_share <= 1")
+        if self.own_share and self.checkpoint_interval % self.own_interval:
+            raise InputError(
+                f"{name}: checkpoint_interval is {self.checkpoint_interval}; expected a multiple of own_interval, "
+                f"{self.own_interval}: a checkpoint holds no solutions"
+            )
         if self.nearest is not None and (not isinstance(self.nearest, int) or self.nearest < 1):
             raise InputError(f"{name}: nearest is {self.nearest!r}; expected at least 1, or null for all")
 
@@ -90,6 +114,8 @@ class SILConfig(BQConfig):
         InputError: a value is out of its range.
     """
 
+    own_share: float = 0.0
+    """As the parent's, whose labels come from a heuristic; 0 keeps to no labels at all."""
     tokens: int = 2048
     """Tokens an update: sub-instances times their size. What is imitated improves by updates, so they are smaller ones."""
     width: int = 8

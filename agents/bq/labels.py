@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import signal
 import tempfile
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from hashlib import sha256
 from importlib import import_module
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -71,12 +74,44 @@ class Pool:
             group[name][held : held + new] = array
         self._count[key] = held + new
 
+    def clear(self) -> None:
+        """Forget everything."""
+        self._groups.clear()
+        self._count.clear()
+
     def draw(self, rng: np.random.Generator) -> tuple[Labels, int]:
         """Labels of instances of one random size and how many there are; a size is as likely as its share of them."""
         keys = list(self._count)
         weights = np.array([self._count[key] for key in keys], float)
         key = keys[int(rng.choice(len(keys), p=weights / weights.sum()))]
         return self._groups[key], self._count[key]
+
+
+class RenewedPool(Pool):
+    """A pool that grows at every ``interval``-th update and is emptied at every ``epoch``-th.
+
+    With ``checkpoint_interval`` a multiple of ``epoch`` no file holds a pool: where a run is resumed, it begins empty, as
+    it would have without the break.
+
+    Args:
+        first: how many times as much an epoch begins with.
+    """
+
+    def __init__(self, interval: int, epoch: int, first: int) -> None:
+        super().__init__()
+        self.interval, self.epoch, self.first = interval, epoch, first
+        self._grown = -1  # updates at which it grew last
+
+    def due(self, updates: int) -> int:
+        """How many times the usual number of solutions to add before the update of this number; mostly 0."""
+        into = updates % self.epoch
+        if self._grown == updates or (into % self.interval and self._grown >= 0):
+            return 0
+        fresh = into == 0 or self._grown < 0
+        if fresh:
+            self.clear()
+        self._grown = updates
+        return self.first if fresh else 1
 
 
 class LabelStore:
@@ -137,16 +172,21 @@ class LabelStore:
         if index in self._pending or not self.processes or self._file(index).exists():
             return
         if self._executor is None:
-            # A forked process would inherit locks of torch's threads. Ctrl-C is for the training: a heuristic that it
-            # interrupts would answer with a poor label.
-            ignore = (signal.SIGINT, signal.SIG_IGN)
-            self._executor = ProcessPoolExecutor(self.processes, get_context("spawn"), signal.signal, ignore)
+            # a forked process would inherit locks of torch's threads
+            self._executor = ProcessPoolExecutor(self.processes, get_context("spawn"), serve_parent)
         self._pending[index] = self._executor.submit(make_shard, self.env_config, self.effort, index, self._file(index))
 
     def _read(self, index: int) -> Labels:
         path = self._file(index)
         if (future := self._pending.pop(index, None)) is not None:
-            future.result()
+            try:
+                future.result()
+            except BrokenProcessPool:
+                self.close()
+                raise InputError(
+                    f"{path}: the process that made these labels was killed (out of memory?); expected it to live; "
+                    "resume the run, or set label_processes=0"
+                ) from None
         for attempt in (0, 1):
             if not path.exists():
                 make_shard(self.env_config, self.effort, index, path)
@@ -158,6 +198,18 @@ class LabelStore:
                     raise InputError(f"{path}: cannot be read; expected the labels just written there") from None
                 path.unlink(missing_ok=True)
         raise AssertionError("unreachable")
+
+
+def serve_parent() -> None:
+    """Set a process up to make labels: it leaves Ctrl-C to the training and ends with it, also where that is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a heuristic that it interrupts would answer with a poor label
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    if (parent := parent_process()) is not None:
+        parent.join()
+        os._exit(1)
 
 
 def make_shard(env_config: RoutingConfig, effort: float, index: int, path: Path) -> None:

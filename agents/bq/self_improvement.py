@@ -24,7 +24,7 @@ from optgap.agents.bq.agent import BQ
 from optgap.agents.bq.beam import SPARE, beam_search, sample_without_replacement
 from optgap.agents.bq.config import BQConfig, SILConfig
 from optgap.agents.bq.decoding import play
-from optgap.agents.bq.labels import Pool
+from optgap.agents.bq.labels import RenewedPool
 from optgap.agents.bq.policy import BQPolicy
 from optgap.agents.common.checkpoint import STATE, WEIGHTS, read_checkpoint
 from optgap.agents.common.contracts import Callback
@@ -63,8 +63,7 @@ class SelfImprovingBQ(BQ):
 
     def __init__(self, env_config: Any, config: SILConfig | None = None, seed: int = 0, device: str = "cpu") -> None:
         super().__init__(env_config, config, seed, device)
-        self._pool = Pool()
-        self._grown = -1  # updates at which the pool grew last
+        self._pool = RenewedPool(self.config.pool_interval, self.config.epoch_updates, FIRST)
         self._figures: dict[str, float] = {}
         if self.config.start is not None:
             self._begin_with(self.config.start)
@@ -105,17 +104,14 @@ class SelfImprovingBQ(BQ):
 
         At such an update the pool depends on seed, counter and weights alone: a run resumed there goes on the same.
         """
-        config, into = self.config, self.updates % self.config.epoch_updates
-        if self._grown == self.updates or (into % config.pool_interval and self._grown >= 0):
+        config, times = self.config, self._pool.due(self.updates)
+        if not times:
             return
-        fresh = into == 0 or self._grown < 0
-        if fresh:
-            self._pool = Pool()
         seed = derived_seed(self.seed, self.updates, Stream.ENVIRONMENT)
         generator = torch.Generator(self.device).manual_seed(seed)
         draw, rng = self.env_config.source(), np.random.default_rng(seed)
         groups: dict[int, list[Any]] = defaultdict(list)  # what is decoded together has one size
-        for _ in range(self._instances() * (FIRST if fresh else 1)):
+        for _ in range(self._instances() * times):
             instance = draw(rng)
             groups[self.env_config.batch_class.size_of(instance)].append(instance)
         parts = []
@@ -126,7 +122,6 @@ class SelfImprovingBQ(BQ):
                 found = decode(self.policy, some, config, generator)
                 self._pool.add(self.task.encode(some, found.solutions))
                 parts.append(found)
-        self._grown = self.updates
         costs, greedy = (np.concatenate([getattr(part, name) for part in parts]) for name in ("costs", "greedy"))
         weights = [len(part.costs) for part in parts]
         self._figures = {

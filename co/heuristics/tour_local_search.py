@@ -263,14 +263,15 @@ def iterate(space: Any, s: Search, iterations: int, tolerance: float) -> float:
 
 
 @njit(cache=True, nogil=True)
-def improve_tours(coordinates: F8, tours: Any, iterations: int, seed: int) -> Any:
-    """Improve a batch of Euclidean tours, one instance after another; releases the GIL and runs nothing but compiled code.
+def improve_tours(coordinates: F8, tours: Any, iterations: int, seed: int, closed: bool) -> Any:
+    """Improve a batch of Euclidean tours or paths, one instance after another; releases the GIL, all of it compiled.
 
     Args:
         coordinates: (B, N, 2) float64.
         tours: (B, N) integers, each row a permutation of the nodes.
         iterations: perturbations an instance, each of some 15 us; 1,000 bring N = 100 to 0.01% of the optimum.
         seed: of the perturbations; row b of a batch draws from stream b.
+        closed: whether the rows are tours; if not, paths, whose first and last nodes stay where they are.
 
     Returns:
         (B, N) int32 tours, none longer than what was given, and (B,) float64 lengths.
@@ -290,15 +291,27 @@ def improve_tours(coordinates: F8, tours: Any, iterations: int, seed: int) -> An
         for i in range(n):
             for j in range(n):
                 table[i, j] = distance(plane, i, j)
-        nearest_of_all(table, near, gap)
         start_stream(s.random, seed, b)
         load_tour(s, tours[b])
+        first, last = tours[b, 0], tours[b, n - 1]
         tolerance = TOLERANCE * length_of(table, s.tour)
+        if not closed:
+            # a tour through the edge from the last node to the first, which no move that gains takes out
+            bonus = length_of(table, s.tour) + table[last, first]
+            table[last, first] -= bonus
+            table[first, last] -= bonus
+        nearest_of_all(table, near, gap)
         if n > 3:
             while s.counts[WAITING] > 0:
                 s.counts[LOGGED] = 0
                 descend(table, s, tolerance, 3, MANY)
             iterate(table, s, iterations, tolerance)
-        out[b] = s.tour
         lengths[b] = length_of(table, s.tour)
+        out[b] = s.tour
+        if not closed:
+            forward = following(s, first, False) == last
+            out[b, 0], lengths[b] = first, 0.0
+            for i in range(1, n):
+                out[b, i] = following(s, out[b, i - 1], forward)
+                lengths[b] += distance(plane, out[b, i - 1], out[b, i])
     return out, lengths

@@ -21,7 +21,7 @@ from optgap.agents.bq.tasks.task import (
     path_roles,
     with_ends,
 )
-from optgap.agents.bq.tasks.tsp import PathState, path_ends, tour_pieces
+from optgap.agents.bq.tasks.tsp import PathState, path_ends, paths_left, tour_pieces
 from optgap.agents.nn.bq import Reduced
 from optgap.co.problems.tsp import ATSPInstance
 
@@ -51,6 +51,7 @@ class ATSPTask(Task):
     from the destination, the shortest way out and in. The matrix itself enters as the bias of the attention.
     """
 
+    corrects: ClassVar[bool] = True
     features: ClassVar[int] = 6
     symmetric: ClassVar[bool] = False
     planar: ClassVar[bool] = False
@@ -83,6 +84,31 @@ class ATSPTask(Task):
         found = [i.distances[np.ix_(tour, tour)] for i, tour in zip(instances, solutions, strict=True)]
         return {"matrix": np.stack(found).astype(np.float32)}
 
+    def correct(
+        self,
+        instances: Sequence[ATSPInstance],
+        solutions: Sequence[NDArray[np.int64]],
+        steps: int,
+        effort: float,
+        seed: int,
+    ) -> Labels:
+        """The matrices in the order of a short path from where the tour has come to, through what is left, to its start."""
+        from optgap.co.heuristics.asymmetric_local_search import improve_asymmetric_tours
+
+        rest = paths_left(solutions, steps)
+        matrix = np.stack([i.distances[np.ix_(path, path)] for i, path in zip(instances, rest, strict=True)])
+        count = matrix.shape[1]
+        ring = matrix.copy()  # a tour through the way from the last node to the first: all others there are too long
+        far = 2.0 * matrix.max((1, 2), keepdims=True)[:, 0] * count
+        ring[:, :, 0] += far
+        ring[:, -1] += far
+        ring[:, -1, 0] = 0.0
+        own = np.tile(np.arange(count, dtype=np.int32), (len(matrix), 1))
+        found, _ = improve_asymmetric_tours(ring, own, int(effort * 20 * count), seed)
+        best = np.stack([np.roll(tour, -int(np.flatnonzero(tour == 0)[0])) for tour in found])
+        every = np.arange(len(matrix))[:, None, None]
+        return {"path": matrix[every, best[:, :, None], best[:, None, :]].astype(np.float32)}
+
     def pieces(
         self,
         instance: ATSPInstance,
@@ -104,17 +130,21 @@ class ATSPTask(Task):
         return tour_pieces(solution, size, rng, state)
 
     def tokens(self, labels: Labels, share: float) -> int:
+        if "path" in labels:
+            return int(labels["path"].shape[1])
         return 2 + int(max(1, round(share * (labels["matrix"].shape[1] - 1))))
 
     def subinstances(
         self, labels: Labels, rows: NDArray[np.int64], share: float, nearest: int | None, rng: np.random.Generator
     ) -> tuple[Reduced, Targets]:
-        """A random stretch of the optimal tour."""
-        nodes, size = labels["matrix"].shape[1], self.tokens(labels, share) - 2
-        first = rng.integers(nodes, size=len(rows))
+        """A random stretch of the optimal tour. Or a whole ``path``."""
+        whole, size = labels.get("path", labels.get("matrix")), self.tokens(labels, share) - 2
+        assert whole is not None
+        nodes = whole.shape[1]
+        first = np.zeros(len(rows), int) if "path" in labels else rng.integers(nodes, size=len(rows))
         place = np.concatenate([[0, size + 1], np.arange(1, size + 1)])
         index = (first[:, None] + place) % nodes
-        matrix = torch.from_numpy(labels["matrix"][rows[:, None, None], index[:, :, None], index[:, None, :]])
+        matrix = torch.from_numpy(whole[rows[:, None, None], index[:, :, None], index[:, None, :]])
         position = torch.from_numpy(np.broadcast_to(place, index.shape).astype(np.float32))
         if nearest is not None and nearest < size:
             kept = matrix[:, 0, 2:].topk(nearest, dim=1, largest=False).indices + 2

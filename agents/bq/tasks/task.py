@@ -105,6 +105,17 @@ class Task(ABC):
     def encode(self, instances: Sequence[Any], solutions: Sequence[NDArray[np.int64]]) -> Labels:
         """The label arrays of given solutions (self-improvement)."""
 
+    corrects: ClassVar[bool] = False  # whether :meth:`correct` is there
+
+    def correct(
+        self, instances: Sequence[Any], solutions: Sequence[NDArray[np.int64]], steps: int, effort: float, seed: int
+    ) -> Labels:
+        """Near-optimal continuations of what ``steps`` decisions of a policy's own solutions left (one size for all).
+
+        As label arrays of which :meth:`subinstances` gives the whole.
+        """
+        raise NotImplementedError
+
     def pieces(
         self, instance: Any, solution: NDArray[np.int64], size: int, rng: np.random.Generator, device: torch.device
     ) -> Pieces | None:

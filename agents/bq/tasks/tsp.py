@@ -150,6 +150,7 @@ def path_ends(count: int, size: int, device: torch.device) -> tuple[Tensor, Tens
 class TSPTask(Task):
     """Tokens: origin, destination, remaining nodes. Features: :func:`optgap.agents.bq.tasks.task.plane`."""
 
+    corrects: ClassVar[bool] = True
     features: ClassVar[int] = 4
 
     def start(self, instances: Sequence[TSPInstance], device: torch.device) -> PlaneState:
@@ -169,13 +170,31 @@ class TSPTask(Task):
         instances = [draw(np.random.default_rng(seed)) for seed in seeds]
         xy = np.stack([instance.positions for instance in instances])
         tours = np.argsort(np.random.default_rng(seeds[0]).random(xy.shape[:2]), axis=1).astype(np.int32)
-        best, _ = improve_tours(xy, tours, int(effort * 10 * xy.shape[1]), seeds[0])
+        best, _ = improve_tours(xy, tours, int(effort * 10 * xy.shape[1]), seeds[0], True)
         return self.encode(instances, list(best))
 
     def encode(self, instances: Sequence[TSPInstance], solutions: Sequence[NDArray[np.int64]]) -> Labels:
         xy = np.stack([i.positions for i in instances]).astype(np.float32)
         tour = np.stack(solutions)
         return {"xy": np.take_along_axis(xy, tour[:, :, None], 1)}
+
+    def correct(
+        self,
+        instances: Sequence[TSPInstance],
+        solutions: Sequence[NDArray[np.int64]],
+        steps: int,
+        effort: float,
+        seed: int,
+    ) -> Labels:
+        """Positions in the order of a short path from where the tour has come to, through what is left, to its start."""
+        from optgap.co.heuristics.tour_local_search import improve_tours
+
+        rest = paths_left(solutions, steps)
+        xy = np.take_along_axis(np.stack([i.positions for i in instances]), rest[:, :, None], 1)
+        count = xy.shape[1]
+        own = np.tile(np.arange(count, dtype=np.int32), (len(xy), 1))
+        best, _ = improve_tours(xy, own, int(effort * 6 * count), seed, False)
+        return {"path": np.take_along_axis(xy, best[:, :, None].astype(np.int64), 1).astype(np.float32)}
 
     def pieces(
         self,
@@ -194,19 +213,23 @@ class TSPTask(Task):
         return tour_pieces(solution[:: rng.choice([-1, 1])], size, rng, state)
 
     def tokens(self, labels: Labels, share: float) -> int:
+        if "path" in labels:
+            return int(labels["path"].shape[1])
         return 2 + int(max(1, round(share * (labels["xy"].shape[1] - 1))))
 
     def subinstances(
         self, labels: Labels, rows: NDArray[np.int64], share: float, nearest: int | None, rng: np.random.Generator
     ) -> tuple[Reduced, Targets]:
-        """A random stretch of the optimal tour, in a random direction: an optimal path."""
-        nodes, size = labels["xy"].shape[1], self.tokens(labels, share) - 2
-        first = rng.integers(nodes, size=len(rows))
-        direction = rng.choice([-1, 1], size=len(rows))
+        """A random stretch of the optimal tour, in a random direction: an optimal path. Or a whole ``path``."""
+        whole, size = labels.get("path", labels.get("xy")), self.tokens(labels, share) - 2
+        assert whole is not None
+        nodes = whole.shape[1]
+        first = np.zeros(len(rows), int) if "path" in labels else rng.integers(nodes, size=len(rows))
+        direction = np.ones(len(rows), int) if "path" in labels else rng.choice([-1, 1], size=len(rows))
         # tokens in the order origin, destination, inner nodes of the path; the network knows no order
         place = np.concatenate([[0, size + 1], np.arange(1, size + 1)])
         index = (first[:, None] + direction[:, None] * place) % nodes
-        xy = symmetries(rng, torch.from_numpy(labels["xy"][rows[:, None], index]))
+        xy = symmetries(rng, torch.from_numpy(whole[rows[:, None], index]))
         position = torch.from_numpy(np.broadcast_to(place, index.shape).astype(np.float32))
         if nearest is not None and nearest < size:
             kept = nearest_tokens(xy, nearest)
@@ -216,6 +239,14 @@ class TSPTask(Task):
         if size == nodes - 1:  # a whole tour may be walked both ways
             right |= position == size
         return reduce(xy), Targets(right[:, :, None], edges, None)
+
+
+def paths_left(tours: Sequence[NDArray[np.int64]], steps: int) -> NDArray[np.int64]:
+    """(B, N - steps + 1) nodes of the tours from the one that ``steps`` decisions have come to on to the first one."""
+    if not 0 < steps < len(tours[0]):
+        raise ValueError(f"{steps} decisions of a tour of {len(tours[0])} nodes; expected 1 or more that leave a node")
+    tour = np.stack(tours)
+    return np.concatenate([tour[:, steps:], tour[:, :1]], 1)
 
 
 def reduce(xy: Tensor, present: Tensor | None = None) -> Reduced:

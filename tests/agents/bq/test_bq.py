@@ -44,7 +44,8 @@ def env_of(problem: str, size: Any = 6) -> Any:
 
 def small(folder: Path, **changes: Any) -> BQConfig:
     settings = {"size": "tiny", "tokens": 200, "labels": 48, "label_interval": 2, "warmup_updates": 0}
-    return BQConfig(**(settings | {"label_processes": 0, "label_folder": str(folder)} | changes))
+    own = {"own_after": 1, "own_interval": 1, "own_instances": 3, "own_states": 2, "checkpoint_interval": 2}
+    return BQConfig(**(settings | own | {"label_processes": 0, "label_folder": str(folder)} | changes))
 
 
 def weights(agent: BQ) -> torch.Tensor:

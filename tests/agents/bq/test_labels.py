@@ -76,6 +76,19 @@ def test_the_same_seeds_give_the_same_labels_in_any_process(tmp_path: Path) -> N
     assert (tmp_path / "there" / name / "000000.npz").exists()
 
 
+def test_a_killed_process_gives_one_clear_line(tmp_path: Path) -> None:
+    store = LabelStore(KnapsackConfig(items=5), tmp_path, 1.0, 1)
+    try:
+        store._begin(0)
+        for process in list(store._executor._processes.values()):
+            process.kill()
+        with pytest.raises(InputError, match=r"was killed .*label_processes=0"):
+            store.require(1)
+        assert len(held(store.require(1), np.random.default_rng(0))["chosen"]) == module.SHARD  # a new one makes them
+    finally:
+        store.close()
+
+
 @pytest.mark.parametrize("damage", ["truncated", "empty", "garbage"])
 def test_a_damaged_shard_is_made_again(tmp_path: Path, damage: str, small_shards: None) -> None:
     config = KnapsackConfig(items=5)

@@ -47,7 +47,7 @@ def test_it_learns_without_labels() -> None:
     draw = config.source()
     instances = [draw(np.random.default_rng([10**6, index])) for index in range(100)]
     xy = np.stack([instance.positions for instance in instances])
-    best, _ = improve_tours(xy, np.tile(np.arange(10, dtype=np.int32), (100, 1)), 200, 0)
+    best, _ = improve_tours(xy, np.tile(np.arange(10, dtype=np.int32), (100, 1)), 200, 0, True)
     optimal = np.array([TSP_PROBLEM.cost(instance, tour) for instance, tour in zip(instances, best, strict=True)])
     settings = small(tokens=1024, reuse=16.0, epoch_updates=50, pool_interval=5, checkpoint_interval=50)
     agent = SelfImprovingBQ(config, settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 
 import numpy as np
 import pytest
@@ -135,7 +136,7 @@ def test_tiny_tours_become_optimal_with_and_without_duplicates(n):
     points[:3] = np.round(points[:3], 1)
     points[3] = 0.5
     given_tours = np.array([rng.permutation(n) for _ in points])
-    tours, lengths = improve_tours(points, given_tours, 200, 1)
+    tours, lengths = improve_tours(points, given_tours, 200, 1, True)
     matrices = rng.random((12, n, n)) * (1 - np.eye(n))
     asymmetric, lengths_asymmetric = improve_asymmetric_tours(matrices, given_tours, 200, 1)
     for b in range(12):
@@ -146,9 +147,24 @@ def test_tiny_tours_become_optimal_with_and_without_duplicates(n):
         assert lengths_asymmetric[b] == pytest.approx(length(matrices[b], asymmetric[b]))
 
 
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 7])
+def test_paths_between_fixed_ends_are_the_shortest(n):
+    rng = np.random.default_rng(n)
+    points = rng.random((20, n, 2))
+    given_paths = np.array([rng.permutation(n) for _ in points])
+    paths, lengths = improve_tours(points, given_paths, 200, 1, False)
+    for b in range(20):
+        matrix, (first, *inner, last) = matrix_of(points[b]), given_paths[b]
+        every = np.array([(first, *middle, last) for middle in itertools.permutations(inner)])
+        assert (paths[b, [0, -1]] == [first, last]).all()
+        assert sorted(paths[b]) == list(range(n))
+        assert lengths[b] == pytest.approx(matrix[paths[b, :-1], paths[b, 1:]].sum())
+        assert lengths[b] == pytest.approx(matrix[every[:, :-1], every[:, 1:]].sum(1).min())
+
+
 def test_many_nodes_in_few_places_end():
     points = np.repeat(np.array([[0.1, 0.2], [0.7, 0.3], [0.4, 0.9]]), 30, axis=0)
-    tours, lengths = improve_tours(points[None], np.random.default_rng(0).permutation(90)[None], 500, 0)
+    tours, lengths = improve_tours(points[None], np.random.default_rng(0).permutation(90)[None], 500, 0, True)
     assert sorted(tours[0]) == list(range(90))
     assert lengths[0] == pytest.approx(shortest(matrix_of(points[[0, 30, 60]])))
 
@@ -156,18 +172,18 @@ def test_many_nodes_in_few_places_end():
 def test_equal_seeds_give_equal_tours_and_a_row_does_not_depend_on_its_batch():
     points = np.random.default_rng(0).random((3, 50, 2))
     start = np.tile(np.arange(50), (3, 1))
-    first, _ = improve_tours(points, start, 50, 7)
-    again, _ = improve_tours(points, start, 50, 7)
+    first, _ = improve_tours(points, start, 50, 7, True)
+    again, _ = improve_tours(points, start, 50, 7, True)
     assert (first == again).all()
-    assert (improve_tours(points[:1], start[:1], 50, 7)[0] == first[:1]).all()
-    assert any((improve_tours(points, start, 1, seed)[0] != first).any() for seed in range(8, 12))
+    assert (improve_tours(points[:1], start[:1], 50, 7, True)[0] == first[:1]).all()
+    assert any((improve_tours(points, start, 1, seed, True)[0] != first).any() for seed in range(8, 12))
 
 
 def test_more_iterations_are_never_worse():
     points = np.random.default_rng(3).random((4, 80, 2))
     start = np.tile(np.arange(80), (4, 1))
     matrices = np.random.default_rng(3).random((4, 80, 80))
-    for improve, of in ((improve_tours, points), (improve_asymmetric_tours, matrices)):
+    for improve, of in ((partial(improve_tours, closed=True), points), (improve_asymmetric_tours, matrices)):
         lengths = np.array([improve(of, start, iterations, 0)[1] for iterations in (0, 10, 100, 1000)])
         assert (np.diff(lengths, axis=0) <= 1e-9).all()
         assert (lengths[-1] < lengths[0]).all()
