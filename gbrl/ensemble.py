@@ -1,0 +1,241 @@
+"""The fitted trees as a struct of arrays: the only description of them that prediction, explanation and export read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optgap.gbrl.errors import GBTError
+
+F32 = NDArray[np.float32]
+I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+NODE_FIELDS = {  # one entry a node
+    "feature": np.int32,
+    "threshold": np.float32,
+    "left": np.int32,
+    "nan_right": np.bool_,
+    "cover": np.float32,
+    "gain": np.float32,
+}
+ROW_FIELDS = ("value", "rate")  # rows of D outputs, stored padded to whole vectors
+
+
+def padded_outputs(n_outputs: int) -> int:
+    """Width of a stored row of outputs: 4, or a multiple of 8, so that kernels add whole vectors."""
+    return 4 if n_outputs <= 4 else -(-n_outputs // 8) * 8
+
+
+class Ensemble:
+    """T trees over F features with D outputs; N nodes and L leaves in all.
+
+    The output of a row x is computed in float32, tree by tree in order:
+    ``out = bias; out = out - rate[t] * value[leaf_t(x)]`` (descent along the mean gradients). Outputs under Adam replace
+    the leaf value g by ``m / (sqrt(v) + epsilon)`` with the row's moments ``m = beta1 m + (1 - beta1) g`` and
+    ``v = beta2 v + (1 - beta2) g^2``; such an ensemble is not additive.
+
+    Every array is a view of the stored trees (appending may move them, so fetch it anew after a new tree):
+
+    ==============  ==================  ==============================================================================
+    tree_start      (T+1,) int64        offsets into the node arrays; breadth-first within a tree, root first
+    feature         (N,) int32          feature of a split, -1 for a leaf
+    threshold       (N,) float32        numeric feature: RIGHT iff x > threshold (inf: only NaN may go right);
+                                        categorical: RIGHT iff x == threshold
+    left            (N,) int32          number within the tree of the left child, the right one follows it; for a leaf:
+                                        number of its value within the tree
+    nan_right       (N,) bool           whether NaN goes right
+    cover           (N,) float32        training rows that reached the node; 0 in empty parts of an oblivious tree
+    gain            (N,) float32        of a split, 0 for a leaf; in an oblivious tree that of the whole level
+    leaf_start      (T+1,) int64        offsets into ``value``
+    value           (L, D) float32      mean gradient of a leaf
+    rate            (T, D) float32      step size of each output in each tree; with Adam's bias correction if it has one
+    bias            (D,) float32        the output before the first tree
+    is_categorical  (F,) bool           feature holds integer codes
+    adam            (3, D) float32      beta1, beta2, epsilon of outputs under Adam; zeros for SGD
+    ==============  ==================  ==============================================================================
+
+    ``oblivious``: the nodes of a level share feature, threshold and nan_right, and trees are complete.
+    """
+
+    def __init__(
+        self,
+        *,
+        bias: NDArray[Any],
+        tree_start: NDArray[Any],
+        feature: NDArray[Any],
+        threshold: NDArray[Any],
+        left: NDArray[Any],
+        nan_right: NDArray[Any],
+        cover: NDArray[Any],
+        gain: NDArray[Any],
+        leaf_start: NDArray[Any],
+        value: NDArray[Any],
+        rate: NDArray[Any],
+        is_categorical: NDArray[Any],
+        oblivious: bool,
+        adam: NDArray[Any] | None = None,
+    ) -> None:
+        self.bias = np.array(bias, np.float32)
+        self.is_categorical = np.array(is_categorical, np.bool_)
+        self.oblivious = bool(oblivious)
+        self.adam = np.zeros((3, len(self.bias)), np.float32) if adam is None else np.array(adam, np.float32)
+        self.n_trees = len(tree_start) - 1
+        self._n_nodes, self._n_leaves = len(feature), len(value)
+        self._data: dict[str, NDArray[Any]] = {
+            "tree_start": np.array(tree_start, np.int64),
+            "leaf_start": np.array(leaf_start, np.int64),
+        }
+        given = {"feature": feature, "threshold": threshold, "left": left, "nan_right": nan_right, "cover": cover}
+        for name, array in (given | {"gain": gain}).items():
+            self._data[name] = np.array(array, NODE_FIELDS[name])
+        for name, array in {"value": value, "rate": rate}.items():
+            self._data[name] = np.zeros((len(array), padded_outputs(self.n_outputs)), np.float32)
+            self._data[name][:, : self.n_outputs] = array
+
+    @classmethod
+    def empty(cls, bias: NDArray[Any], is_categorical: NDArray[Any], oblivious: bool, adam: NDArray[Any]) -> Ensemble:
+        """No trees yet: every output is its bias."""
+        none = np.zeros(0)
+        nodes = dict.fromkeys(NODE_FIELDS, none)
+        rows = np.zeros((0, len(bias)))
+        start = np.zeros(1)
+        return cls(
+            bias=bias,
+            tree_start=start,
+            leaf_start=start,
+            value=rows,
+            rate=rows,
+            is_categorical=is_categorical,
+            oblivious=oblivious,
+            adam=adam,
+            **nodes,
+        )
+
+    @property
+    def n_features(self) -> int:
+        return len(self.is_categorical)
+
+    @property
+    def n_outputs(self) -> int:
+        return len(self.bias)
+
+    @property
+    def tree_start(self) -> I64:
+        return self._data["tree_start"][: self.n_trees + 1]
+
+    @property
+    def leaf_start(self) -> I64:
+        return self._data["leaf_start"][: self.n_trees + 1]
+
+    @property
+    def feature(self) -> I32:
+        return self._data["feature"][: self._n_nodes]
+
+    @property
+    def threshold(self) -> F32:
+        return self._data["threshold"][: self._n_nodes]
+
+    @property
+    def left(self) -> I32:
+        return self._data["left"][: self._n_nodes]
+
+    @property
+    def nan_right(self) -> Bools:
+        return self._data["nan_right"][: self._n_nodes]
+
+    @property
+    def cover(self) -> F32:
+        return self._data["cover"][: self._n_nodes]
+
+    @property
+    def gain(self) -> F32:
+        return self._data["gain"][: self._n_nodes]
+
+    @property
+    def value(self) -> F32:
+        return self._data["value"][: self._n_leaves, : self.n_outputs]
+
+    @property
+    def rate(self) -> F32:
+        return self._data["rate"][: self.n_trees, : self.n_outputs]
+
+    @property
+    def padded_value(self) -> F32:
+        """(L, P): ``value`` with zero columns up to :func:`padded_outputs`, contiguous."""
+        return self._data["value"][: self._n_leaves]
+
+    @property
+    def padded_rate(self) -> F32:
+        """(T, P): ``rate`` with zero columns up to :func:`padded_outputs`, contiguous."""
+        return self._data["rate"][: self.n_trees]
+
+    @property
+    def additive(self) -> bool:
+        """Whether the output is a sum over the trees: no output is under Adam."""
+        return not self.adam.any()
+
+    def require_additive(self, purpose: str) -> None:
+        """Raise :class:`GBTError` if an output is under Adam."""
+        if not self.additive:
+            outputs = np.flatnonzero(self.adam.any(axis=0)).tolist()
+            raise GBTError(f"{purpose}: outputs {outputs} are under Adam, so not a sum over trees; expected SGD alone")
+
+    def append(self, nodes: dict[str, NDArray[Any]], value: F32, rate: F32) -> None:
+        """Add one tree.
+
+        Args:
+            nodes: the arrays of ``NODE_FIELDS``, one entry a node of the tree.
+            value: (leaves, D) mean gradients.
+            rate: (D,) step sizes.
+        """
+        n, leaves, trees = self._n_nodes + len(nodes["feature"]), self._n_leaves + len(value), self.n_trees + 1
+        for name in NODE_FIELDS:
+            self._room(name, n)[self._n_nodes : n] = nodes[name]
+        self._room("value", leaves)[self._n_leaves : leaves, : self.n_outputs] = value
+        self._room("rate", trees)[self.n_trees, : self.n_outputs] = rate
+        self._room("tree_start", trees + 1)[trees] = n
+        self._room("leaf_start", trees + 1)[trees] = leaves
+        self._n_nodes, self._n_leaves, self.n_trees = n, leaves, trees
+
+    def _room(self, name: str, entries: int) -> NDArray[Any]:
+        """The stored array, with room for ``entries``: half as much again when it is full."""
+        array = self._data[name]
+        if entries > len(array):
+            grown = np.zeros((max(entries, len(array) + len(array) // 2, 64), *array.shape[1:]), array.dtype)
+            grown[: len(array)] = array
+            self._data[name] = array = grown
+        return array
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Everything but ``oblivious``, by the names of the constructor."""
+        names = ("tree_start", "leaf_start", *NODE_FIELDS, *ROW_FIELDS, "bias", "is_categorical", "adam")
+        return {name: np.ascontiguousarray(getattr(self, name)) for name in names}
+
+    def check(self) -> None:
+        """Raise :class:`GBTError` unless every number within keeps kernels inside their arrays and out of cycles."""
+        n, leaves, D = self._n_nodes, self._n_leaves, self.n_outputs
+        for name in NODE_FIELDS:
+            self._demand(getattr(self, name).shape == (n,), f"{name} has not one entry a node")
+        self._demand(self._data["rate"].shape[0] == self.n_trees, "rate has not one row a tree")
+        self._demand(self.adam.shape == (3, D), "adam is not (3, D)")
+        for name, end in (("tree_start", n), ("leaf_start", leaves)):
+            start = getattr(self, name)
+            well = len(start) == self.n_trees + 1 and start[0] == 0 and start[-1] == end and (np.diff(start) > 0).all()
+            self._demand(bool(well), f"{name} does not rise from 0 to {end}")
+        tree = np.repeat(np.arange(self.n_trees), np.diff(self.tree_start))
+        number = np.arange(n) - self.tree_start[tree]
+        leaf = self.feature == -1
+        within = np.where(
+            leaf, self.left < np.diff(self.leaf_start)[tree], self.left + 1 < np.diff(self.tree_start)[tree]
+        )
+        self._demand(bool((within & np.where(leaf, self.left >= 0, self.left > number)).all()), "left points astray")
+        self._demand(bool(((self.feature >= -1) & (self.feature < self.n_features)).all()), "feature out of range")
+        self._demand(not np.isnan(self.threshold).any(), "a threshold is NaN")
+
+    def _demand(self, holds: bool, found: str) -> None:
+        if not holds:
+            raise GBTError(f"ensemble: {found}")
