@@ -13,13 +13,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from optgap.agents.common.approximator import Approximator, Network, Outputs
 from optgap.agents.common.checkpoint import STATE, import_trusted, read_checkpoint, write_checkpoint
 from optgap.agents.common.collector import Collector, spaces_of
 from optgap.agents.common.contracts import Callback
 from optgap.agents.common.normalize import RewardScale
 from optgap.agents.common.rollout import Batch, Decision, minibatches
 from optgap.agents.common.seeding import Stream, derived_seed, seed_learner, separate_generators
-from optgap.agents.common.tensors import Tree, is_single, map_tree, resolve_device, to_tensor, to_tensors
+from optgap.agents.common.tensors import Tree, is_single, map_tree, resolve_device, to_tensor
 from optgap.agents.nn.distributions import Distribution, action_interface
 from optgap.agents.ppo.config import PPOConfig
 from optgap.co.core import InputError
@@ -27,7 +28,7 @@ from optgap.envs.registry import EnvironmentConfig
 
 
 class PPO:
-    """PPO with the clipped surrogate objective, an actor-critic network, GAE and Adam.
+    """PPO with the clipped surrogate objective and GAE, on an actor-critic network with Adam or on boosted trees.
 
     Args:
         env_config: what to learn; its ``make_vec`` must give a vector environment in autoreset mode NEXT_STEP. Actions
@@ -56,7 +57,12 @@ class PPO:
             torch.manual_seed(derived_seed(seed, 0, Stream.WEIGHTS))
             policy = load_policy(self.config.policy)(self.observation_space, self.action_space, self.config)
         self.policy: nn.Module = policy.to(self.device)
-        self.optimizer = torch.optim.Adam(self.policy.parameters(), lr=self.config.learning_rate, eps=1e-5)
+        self.approximator: Approximator = (
+            policy
+            if isinstance(policy, Approximator)
+            else Network(self.policy, self.config.learning_rate, self.config.max_grad_norm, self.device)
+        )
+        self.optimizer = self.approximator.optimizer
         self.reward_scale = RewardScale(self.config.num_envs, self.config.gamma)
         self._collector: Collector | None = None
 
@@ -79,7 +85,9 @@ class PPO:
                 rollout.estimate_advantages(self.config.gamma, self.config.gae_lambda)
                 # ... and optimize the surrogate L, with K epochs and minibatch size M <= NT.
                 learning_rate = self.config.learning_rate_at(self.steps, total_steps)
-                metrics |= self._optimize(rollout.batch(self.device), learning_rate, rng)
+                batch = rollout.batch(self.device)
+                batch = batch._replace(observations=self.approximator.hold(batch.observations))
+                metrics |= self._optimize(batch, learning_rate, rng)
 
                 taken = int(rollout.valid.sum())
                 self.steps += taken
@@ -92,14 +100,12 @@ class PPO:
     def _optimize(self, batch: Batch, learning_rate: float, rng: np.random.Generator) -> dict[str, float]:
         """Maximize equation 9 over one rollout; the mean of each figure over the gradient steps."""
         config = self.config
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
-        self.policy.train()
         figures: dict[str, list[Tensor]] = defaultdict(list)
         for _ in range(config.epochs):
             divergence = 0.0
             for part in minibatches(batch, config.minibatch_size, rng):
-                distribution, values = self._evaluate(part.observations, part.masks)
+                parameters, values = self.approximator.evaluate(part.observations)
+                distribution = self.interface.distribution(parameters, part.masks)
                 advantages = part.advantages
                 if config.normalize_advantage:
                     advantages = (advantages - advantages.mean()) / (advantages.std(correction=0) + 1e-8)
@@ -123,10 +129,7 @@ class PPO:
                 if config.target_kl is not None and (divergence := kl.item()) > 1.5 * config.target_kl:
                     break
 
-                self.optimizer.zero_grad()
-                loss.backward()
-                nn.utils.clip_grad_norm_(self.policy.parameters(), config.max_grad_norm)
-                self.optimizer.step()
+                self.approximator.minimize(loss, learning_rate)
             if config.target_kl is not None and divergence > 1.5 * config.target_kl:
                 break
         metrics = {name: float(torch.stack(values).mean()) for name, values in figures.items()}
@@ -153,11 +156,9 @@ class PPO:
         if single:
             observation = map_tree(lambda array: np.asarray(array)[None], observation)
             action_masks = None if action_masks is None else np.asarray(action_masks)[None]
-        self.policy.eval()
-        with torch.no_grad():
-            masks = None if action_masks is None else to_tensor(np.asarray(action_masks, dtype=np.bool_), self.device)
-            distribution, _ = self._evaluate(to_tensors(observation, self.device), masks)
-            actions = distribution.mode() if deterministic else distribution.sample()
+        masks = None if action_masks is None else np.asarray(action_masks, dtype=np.bool_)
+        distribution = self._distribution(self.approximator.predict(observation), masks)
+        actions = distribution.mode() if deterministic else distribution.sample()
         chosen = self.interface.to_environment(actions.cpu().numpy())
         return (chosen[0] if single else chosen), None
 
@@ -197,18 +198,15 @@ class PPO:
 
     def _act(self, observation: Tree, masks: NDArray[np.bool_] | None) -> Decision:
         """Sampled actions, their log-probabilities, and values."""
-        self.policy.eval()
-        with torch.no_grad():
-            distribution, values = self._evaluate(
-                to_tensors(observation, self.device), None if masks is None else to_tensor(masks, self.device)
-            )
-            actions = distribution.sample()
-            log_probabilities = distribution.log_probability(actions)
-        return Decision(actions.cpu().numpy(), log_probabilities.cpu().numpy(), values.float().cpu().numpy())
+        outputs = self.approximator.predict(observation)
+        distribution = self._distribution(outputs, masks)
+        actions = distribution.sample()
+        log_probabilities = distribution.log_probability(actions)
+        return Decision(actions.cpu().numpy(), log_probabilities.cpu().numpy(), outputs.values.float().cpu().numpy())
 
-    def _evaluate(self, observations: Tree, masks: Tensor | None) -> tuple[Distribution, Tensor]:
-        parameters, values = self.policy(observations)
-        return self.interface.distribution(parameters, masks), values
+    def _distribution(self, outputs: Outputs, masks: NDArray[np.bool_] | None) -> Distribution:
+        allowed = None if masks is None else to_tensor(masks, self.device)
+        return self.interface.distribution(outputs.parameters, allowed)
 
 
 def load_policy(name: str) -> type[nn.Module]:

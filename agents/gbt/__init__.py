@@ -1,0 +1,1 @@
+"""Agents whose function approximator is an ensemble of gradient-boosted trees."""
