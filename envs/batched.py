@@ -20,10 +20,14 @@ Observation = dict[str, NDArray[Any]]
 class EpisodeBatch(Protocol):
     """B episodes on instances of one problem, over compiled dynamics. ``observation`` and ``info`` are arrays of B rows."""
 
-    instances: list[Any]  # B; None before the first reset
     reward: NDArray[np.float64]  # (B,) of the last step
     done: NDArray[np.bool_]  # (B,) whether the episode has ended
     constants: Sequence[str]  # observations that stay as they are over an episode
+
+    @property
+    def instances(self) -> Sequence[Any]:
+        """B; None before the first reset."""
+        ...
 
     def reset(self, which: NDArray[np.bool_], rngs: Sequence[np.random.Generator]) -> None:
         """Draw a new instance for, and restart, every copy marked in ``which`` (B,)."""

@@ -6,8 +6,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from optgap.co.dynamics.network import F64, I64
 from optgap.co.dynamics.options import KERNEL
-from optgap.co.dynamics.routing import F64, I64, SLACK, Loads, RouteState
+from optgap.co.dynamics.routing import SLACK, Loads, RouteState
 
 
 @njit(cache=True, **KERNEL)

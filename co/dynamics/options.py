@@ -13,3 +13,7 @@ KERNEL: dict[str, Any] = {
     # Division as in C, without a branch that raises. No kernel divides by zero.
     "error_model": "numpy",
 }
+
+# What a kernel calls for every copy at every step. A call that is not inlined hands over every field of every array of
+# its tuples: most of the time of a routing environment's step.
+INLINED: dict[str, Any] = {**KERNEL, "forceinline": True}

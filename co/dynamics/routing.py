@@ -14,34 +14,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from optgap.co.core import InputError
-from optgap.co.dynamics.options import KERNEL
-from optgap.co.problems.distances import EARTH_RADIUS, PI, NetworkInstance
+from optgap.co.dynamics.network import EUCLIDEAN, F64, I64, Network, edge
+from optgap.co.dynamics.options import INLINED, KERNEL
 
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 I8 = NDArray[np.int8]
-
-CODES = ("explicit", "euclidean", "euc_2d", "ceil_2d", "man_2d", "max_2d", "att", "geo")
-EXPLICIT, EUCLIDEAN, EUC_2D, CEIL_2D, MAN_2D, MAX_2D, ATT, GEO = range(len(CODES))
 
 # Limits are kept to a relative 1e-9 by ``Problem.check``. A running sum may differ in its last digits from the sum
 # that is checked, so it is held a little tighter here.
 SLACK = 1 + 0.99e-9
-
-# A call that is not inlined copies every field of every array of its tuples, at every step of every copy: most of the
-# time of a step.
-INLINED = {**KERNEL, "forceinline": True}
-
-
-class Network(NamedTuple):
-    """B instances padded to N nodes; distances in the unit of the instance."""
-
-    n_nodes: I64  # (B,)
-    metric: I64  # (B,) index into CODES
-    x: F64  # (B, N) coordinates; radians of latitude for GEO
-    y: F64  # (B, N) coordinates; radians of longitude for GEO
-    matrix: F64  # (B, N, N), or (B, 0, 0) as long as no copy is EXPLICIT
 
 
 class Loads(NamedTuple):
@@ -75,17 +55,6 @@ class RouteState(NamedTuple):
     gain: F64  # (B,) prizes or values so far
 
 
-def empty_network(copies: int, nodes: int) -> Network:
-    """Zeroed arrays without a matrix."""
-    return Network(
-        np.zeros(copies, np.int64),
-        np.full(copies, EUCLIDEAN, np.int64),
-        np.zeros((copies, nodes)),
-        np.zeros((copies, nodes)),
-        np.zeros((copies, 0, 0)),
-    )
-
-
 def empty_state(copies: int, nodes: int, actions: int, longest: int) -> RouteState:
     """Zeroed state; ``longest`` is the most entries of a solution."""
     return RouteState(
@@ -99,64 +68,6 @@ def empty_state(copies: int, nodes: int, actions: int, longest: int) -> RouteSta
         np.zeros(copies),
         np.zeros(copies),
     )
-
-
-def put_network(network: Network, b: int, instance: NetworkInstance) -> Network:
-    """Write the distances of ``instance`` into copy ``b``; the tuple that is returned has a matrix where one is needed."""
-    n = instance.n_nodes
-    if instance.matrix is not None:
-        if network.matrix.shape[1] == 0:
-            copies, nodes = network.x.shape
-            network = network._replace(matrix=np.zeros((copies, nodes, nodes)))
-        network.matrix[b, :n, :n] = instance.matrix
-    else:
-        points = instance.coordinates
-        assert points is not None
-        if instance.metric == "geo":
-            degrees = np.trunc(points)
-            points = PI * (degrees + 5.0 * (points - degrees) / 3.0) / 180.0
-        network.x[b, :n] = points[:, 0]
-        network.y[b, :n] = points[:, 1]
-    if instance.metric not in CODES:
-        raise InputError(f"instance {instance.name}: no compiled distance for metric {instance.metric!r}")
-    network.metric[b] = CODES.index(instance.metric)
-    network.n_nodes[b] = n
-    return network
-
-
-@njit(cache=True, **KERNEL)
-def _rounded(network: Network, b: int, i: int, j: int) -> float:
-    """The metrics that are not plainly Euclidean; apart, because they are too long to be inlined."""
-    metric = network.metric[b]
-    if metric == EXPLICIT:
-        return network.matrix[b, i, j]  # type: ignore[no-any-return]
-    dx, dy = abs(network.x[b, i] - network.x[b, j]), abs(network.y[b, i] - network.y[b, j])
-    if metric == MAN_2D:
-        return np.floor(dx + dy + 0.5)  # type: ignore[no-any-return]
-    if metric == MAX_2D:
-        return max(np.floor(dx + 0.5), np.floor(dy + 0.5))  # type: ignore[no-any-return]
-    if metric == ATT:
-        exact = np.sqrt((dx * dx + dy * dy) / 10.0)
-        rounded = np.floor(exact + 0.5)
-        return rounded + 1.0 if rounded < exact else rounded  # type: ignore[no-any-return]
-    if metric == GEO:
-        if i == j:  # the formula says 1
-            return 0.0
-        q2 = np.cos(network.x[b, i] - network.x[b, j])
-        q3 = np.cos(network.x[b, i] + network.x[b, j])
-        cosine = 0.5 * ((1.0 + np.cos(dy)) * q2 - (1.0 - np.cos(dy)) * q3)
-        return np.floor(EARTH_RADIUS * np.arccos(min(1.0, max(-1.0, cosine))) + 1.0)  # type: ignore[no-any-return]
-    length = np.sqrt(dx * dx + dy * dy)
-    return np.floor(length + 0.5) if metric == EUC_2D else np.ceil(length)  # type: ignore[no-any-return]
-
-
-@njit(cache=True, **INLINED)
-def edge(network: Network, b: int, i: int, j: int) -> float:
-    """Distance from node ``i`` to node ``j``: that of ``NetworkInstance.distance``."""
-    if network.metric[b] != EUCLIDEAN:
-        return _rounded(network, b, i, j)  # type: ignore[no-any-return]
-    dx, dy = network.x[b, i] - network.x[b, j], network.y[b, i] - network.y[b, j]
-    return np.sqrt(dx * dx + dy * dy)  # type: ignore[no-any-return]
 
 
 @njit(cache=True, **KERNEL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optgap.co.core import InfeasibleError, InputError, Sense
-from optgap.co.problems.distances import NetworkInstance, as_numbers, random_coordinates
+from optgap.co.problems.distances import NetworkInstance, as_numbers, random_coordinates, row
 
 # capacity at customers, of the literature (Nazari et al. 2018, Kool et al. 2019, Luo et al. 2023); between them interpolated
 CAPACITIES = ((10, 20), (20, 30), (50, 40), (100, 50), (200, 80), (500, 100), (1000, 250))
@@ -94,16 +95,33 @@ class CVRP:
             capacity: None takes the literature's: 30, 40, 50, 80, 100, 250 at 20, 50, 100, 200, 500, 1000 customers.
             distribution: "uniform" or "clustered".
         """
+        fields = self.draw([rng], customers=customers, capacity=capacity, distribution=distribution)
+        return CVRPInstance(**row(fields, 0) | rest)
+
+    def draw(
+        self,
+        rngs: Sequence[np.random.Generator],
+        *,
+        customers: int = 100,
+        capacity: float | None = None,
+        distribution: str = "uniform",
+    ) -> dict[str, Any]:
+        """Fields of the instances that :meth:`generate` makes with each of ``rngs``; see ``distances.row``."""
         if customers < 1:
             raise InputError(f"customers is {customers}; expected at least 1")
         if capacity is None:
             capacity = float(np.floor(np.interp(customers, *np.transpose(CAPACITIES))))
-        if capacity < 9:
+        if not 9 <= capacity < np.inf:
             raise InputError(f"capacity is {capacity:g}; expected at least 9, the largest demand")
-        demand = np.concatenate([[0], rng.integers(1, 10, customers)])
-        rest.setdefault("name", f"{distribution}-{customers}")
-        coordinates = random_coordinates(rng, customers + 1, distribution)
-        return CVRPInstance(coordinates=coordinates, demand=demand, capacity=capacity, **rest)
+        demand = np.zeros((len(rngs), customers + 1))
+        for rng, each in zip(rngs, demand, strict=True):
+            each[1:] = rng.integers(1, 10, customers)
+        return {
+            "name": f"{distribution}-{customers}",
+            "coordinates": random_coordinates(rngs, customers + 1, distribution),
+            "demand": demand,
+            "capacity": float(capacity),
+        }
 
     def check(self, instance: CVRPInstance, solution: Any) -> None:
         """Raise :class:`InfeasibleError` unless every customer is served once and no route exceeds the capacity."""

@@ -6,7 +6,7 @@ gap is the official one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -205,8 +205,8 @@ def as_numbers(where: str, what: str, value: Any) -> F8:
     return array
 
 
-def random_coordinates(rng: np.random.Generator, nodes: int, distribution: str) -> F8:
-    """(nodes, 2) float64 in the unit square.
+def random_coordinates(rngs: Sequence[np.random.Generator], nodes: int, distribution: str) -> F8:
+    """(B, nodes, 2) float64 in the unit square, a row from each of the B generators.
 
     Args:
         distribution: "uniform", or "clustered": normal clouds around 3 to 8 uniform centres, standard deviations from
@@ -217,10 +217,17 @@ def random_coordinates(rng: np.random.Generator, nodes: int, distribution: str) 
     """
     if nodes < 1:
         raise InputError(f"nodes is {nodes}; expected at least 1")
-    if distribution == "uniform":
-        return rng.random((nodes, 2))
-    if distribution != "clustered":
+    if distribution not in ("uniform", "clustered"):
         raise InputError(f"distribution is {distribution!r}; expected uniform or clustered")
+    if distribution == "clustered":
+        return np.stack([_clustered(rng, nodes) for rng in rngs])
+    found = np.empty((len(rngs), nodes, 2))
+    for rng, row in zip(rngs, found, strict=True):
+        rng.random(out=row)
+    return found
+
+
+def _clustered(rng: np.random.Generator, nodes: int) -> F8:
     count = int(rng.integers(3, 9))
     centre, spread = rng.uniform(0.1, 0.9, (count, 2)), rng.uniform(0.02, 0.08, count)
     found = np.empty((0, 2))
@@ -228,4 +235,9 @@ def random_coordinates(rng: np.random.Generator, nodes: int, distribution: str) 
         which = rng.integers(count, size=nodes)
         drawn = centre[which] + rng.normal(size=(nodes, 2)) * spread[which, None]
         found = np.concatenate([found, drawn[((drawn >= 0) & (drawn <= 1)).all(1)]])
-    return found[:nodes].copy()
+    return found[:nodes]
+
+
+def row(fields: dict[str, Any], b: int) -> dict[str, Any]:
+    """Fields of instance ``b`` from those of a batch: arrays have a row an instance, all else is common to all."""
+    return {name: value[b] if isinstance(value, np.ndarray) else value for name, value in fields.items()}

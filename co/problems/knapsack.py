@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optgap.co.core import InfeasibleError, InputError, Instance, Sense
-from optgap.co.problems.distances import as_numbers
+from optgap.co.problems.distances import as_numbers, row
 
 # capacity at items, of the literature (Kwon et al. 2020, BQ-NCO 2023); between them interpolated
 CAPACITIES = ((50, 12.5), (100, 25.0), (1000, 25.0))
@@ -55,13 +56,27 @@ class Knapsack:
         self, rng: np.random.Generator, *, items: int = 200, capacity: float | None = None, **rest: Any
     ) -> KnapsackInstance:
         """Values and weights U[0, 1); ``capacity`` None takes 12.5 at 50 items and 25 from 100 on (a quarter below 50)."""
+        return KnapsackInstance(**row(self.draw([rng], items=items, capacity=capacity), 0) | rest)
+
+    def draw(
+        self, rngs: Sequence[np.random.Generator], *, items: int = 200, capacity: float | None = None
+    ) -> dict[str, Any]:
+        """Fields of the instances that :meth:`generate` makes with each of ``rngs``; see ``distances.row``."""
         if items < 1:
             raise InputError(f"items is {items}; expected at least 1")
         if capacity is None:
             capacity = items / 4 if items < 50 else float(np.interp(items, *np.transpose(CAPACITIES)))
-        value, weight = rng.random(items), rng.random(items)
-        rest.setdefault("name", f"uniform-{items}")
-        return KnapsackInstance(value=value, weight=weight, capacity=capacity, **rest)
+        if not 0 <= capacity < np.inf:
+            raise InputError(f"capacity is {capacity:g}; expected a number, at least 0")
+        both = np.empty((len(rngs), 2, items))
+        for rng, each in zip(rngs, both, strict=True):
+            rng.random(out=each)
+        return {
+            "name": f"uniform-{items}",
+            "value": both[:, 0],
+            "weight": both[:, 1],
+            "capacity": float(capacity),
+        }
 
     def check(self, instance: KnapsackInstance, solution: Any) -> None:
         """Raise :class:`InfeasibleError` unless the items are different ones and fit."""

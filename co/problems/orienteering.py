@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optgap.co.core import InfeasibleError, InputError, Sense
-from optgap.co.problems.distances import NetworkInstance, as_numbers, random_coordinates
+from optgap.co.problems.distances import NetworkInstance, as_numbers, random_coordinates, row
 
 # length limit at nodes, of the literature (Kool et al. 2019; 4 beyond 100 as in BQ-NCO); between them interpolated
 LIMITS = ((20, 2.0), (50, 3.0), (100, 4.0))
@@ -88,24 +89,45 @@ class Orienteering:
 
         The depot's own prize is 0.
         """
+        fields = self.draw([rng], nodes=nodes, prize=prize, limit=limit, distribution=distribution)
+        return OrienteeringInstance(**row(fields, 0) | rest)
+
+    def draw(
+        self,
+        rngs: Sequence[np.random.Generator],
+        *,
+        nodes: int = 100,
+        prize: str = "distance",
+        limit: float | None = None,
+        distribution: str = "uniform",
+    ) -> dict[str, Any]:
+        """Fields of the instances that :meth:`generate` makes with each of ``rngs``; see ``distances.row``.
+
+        Raises:
+            InputError: also where one of them is refused.
+        """
         if nodes < 2:
             raise InputError(f"nodes is {nodes}; expected at least 2")
-        coordinates = random_coordinates(rng, nodes, distribution)
-        distance = np.sqrt(((coordinates - coordinates[0]) ** 2).sum(1))
+        coordinates = random_coordinates(rngs, nodes, distribution)
+        distance = np.sqrt(((coordinates - coordinates[:, :1]) ** 2).sum(2))
         if prize == "constant":
-            value = np.ones(nodes)
+            value = np.ones(distance.shape)
         elif prize == "uniform":
-            value = rng.integers(1, 101, nodes) / 100
-        elif prize == "distance":
-            value = (1 + np.floor(distance / distance.max() * 99)) / 100  # in this order the farthest is worth 1
+            value = np.stack([rng.integers(1, 101, nodes) for rng in rngs]) / 100
+        elif prize == "distance":  # in this order the farthest is worth 1
+            value = (1 + np.floor(distance / distance.max(1, keepdims=True) * 99)) / 100
         else:
             raise InputError(f"prize is {prize!r}; expected constant, uniform or distance")
-        value[0] = 0.0
+        value[:, 0] = 0.0
+        nearest = 2 * distance[:, 1:].min(1)
         if limit is None:
-            limit = float(np.interp(nodes, *np.transpose(LIMITS)))
-            limit = max(limit, 2 * float(distance[1:].min()) * (1 + 1e-6))
-        rest.setdefault("name", f"{distribution}-{nodes}")
-        return OrienteeringInstance(coordinates=coordinates, prize=value, limit=limit, **rest)
+            most = np.maximum(np.interp(nodes, *np.transpose(LIMITS)), nearest * (1 + 1e-6))
+        else:
+            most = np.full(len(rngs), float(limit))
+        fields = {"name": f"{distribution}-{nodes}", "coordinates": coordinates, "prize": value, "limit": most}
+        for b in np.flatnonzero(~((nearest <= most) & (most < np.inf))).tolist():
+            OrienteeringInstance(**row(fields, b))  # says what is wrong, if anything
+        return fields
 
     def check(self, instance: OrienteeringInstance, solution: Any) -> None:
         """Raise :class:`InfeasibleError` unless the path runs from start to end, repeats no node and keeps the limit."""

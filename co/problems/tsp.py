@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optgap.co.core import InfeasibleError, InputError, Sense
-from optgap.co.problems.distances import NetworkInstance, random_coordinates
+from optgap.co.problems.distances import NetworkInstance, random_coordinates, row
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -74,8 +75,13 @@ class TSP:
         self, rng: np.random.Generator, *, nodes: int = 100, distribution: str = "uniform", **rest: Any
     ) -> TSPInstance:
         """Nodes in the unit square, Euclidean distances; ``distribution`` is "uniform" or "clustered"."""
-        rest.setdefault("name", f"{distribution}-{nodes}")
-        return TSPInstance(coordinates=random_coordinates(rng, nodes, distribution), **rest)
+        return TSPInstance(**row(self.draw([rng], nodes=nodes, distribution=distribution), 0) | rest)
+
+    def draw(
+        self, rngs: Sequence[np.random.Generator], *, nodes: int = 100, distribution: str = "uniform"
+    ) -> dict[str, Any]:
+        """Fields of the instances that :meth:`generate` makes with each of ``rngs``; see ``distances.row``."""
+        return {"name": f"{distribution}-{nodes}", "coordinates": random_coordinates(rngs, nodes, distribution)}
 
     def check(self, instance: TSPInstance, solution: Any) -> None:
         """Raise :class:`InfeasibleError` unless ``solution`` visits every node exactly once."""
@@ -97,14 +103,19 @@ class ATSP:
 
         The class "tmat" of Cirasella et al. (2001), on which MatNet (2021) and BQ-NCO (2023) report.
         """
+        return ATSPInstance(**row(self.draw([rng], nodes=nodes), 0) | rest)
+
+    def draw(self, rngs: Sequence[np.random.Generator], *, nodes: int = 100) -> dict[str, Any]:
+        """Fields of the instances that :meth:`generate` makes with each of ``rngs``; see ``distances.row``."""
         if nodes < 1:
             raise InputError(f"nodes is {nodes}; expected at least 1")
-        matrix = rng.random((nodes, nodes))
-        np.fill_diagonal(matrix, 0.0)
-        for k in range(nodes):  # Floyd and Warshall: after it no detour is shorter
-            np.minimum(matrix, matrix[:, k, None] + matrix[None, k, :], out=matrix)
-        rest.setdefault("name", f"uniform-{nodes}")
-        return ATSPInstance(matrix=matrix, metric="explicit", **rest)
+        matrices = np.empty((len(rngs), nodes, nodes))
+        for rng, matrix in zip(rngs, matrices, strict=True):
+            rng.random(out=matrix)
+            np.fill_diagonal(matrix, 0.0)
+            for k in range(nodes):  # Floyd and Warshall: after it no detour is shorter
+                np.minimum(matrix, matrix[:, k, None] + matrix[None, k, :], out=matrix)
+        return {"name": f"uniform-{nodes}", "matrix": matrices, "metric": "explicit"}
 
     def check(self, instance: ATSPInstance, solution: Any) -> None:
         """Raise :class:`InfeasibleError` unless ``solution`` visits every node exactly once."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,7 +13,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from optgap.co.core import InputError, Instance, InvalidActionError
+from optgap.co.dynamics.options import KERNEL
 from optgap.co.dynamics.routing import RouteState, empty_state
+from optgap.co.problems.distances import row
 from optgap.envs.batched import Observation
 from optgap.envs.routing.render import frame, route_text
 
@@ -20,49 +23,112 @@ DRAWS = 1000  # random instances that are drawn until one leaves something to de
 SHOWN = 20  # allowed actions that an error message lists
 
 
-@njit(cache=True)
-def scale_nodes(points: NDArray[np.float64], nodes: NDArray[np.float32]) -> float:
-    """Write ``points`` (n, 2) into ``nodes`` (N, 2), moved and scaled to the unit square, both axes alike, then zeros.
+@njit(cache=True, **KERNEL)
+def scale_nodes(
+    copies: NDArray[np.int64], points: NDArray[np.float64], nodes: NDArray[np.float32], scale: NDArray[np.float64]
+) -> None:
+    """Write ``points`` (K, n, 2) into the ``copies`` (K,) of ``nodes`` (B, N, 2), then zeros.
 
-    Returns the factor of the scale: lengths of ``nodes`` per length of ``points``.
+    They are moved and scaled to the unit square, both axes alike; ``scale`` (B,) is then the length in ``nodes`` of one
+    in ``points``.
     """
-    n = len(points)
-    low_x, low_y = points[:, 0].min(), points[:, 1].min()
-    extent = max(points[:, 0].max() - low_x, points[:, 1].max() - low_y)
-    if extent <= 0.0:
-        extent = 1.0
-    for j in range(n):
-        nodes[j, 0] = (points[j, 0] - low_x) / extent
-        nodes[j, 1] = (points[j, 1] - low_y) / extent
-    nodes[n:] = 0.0
-    return 1.0 / extent  # type: ignore[no-any-return]
+    n = points.shape[1]
+    for k in range(len(copies)):
+        b = copies[k]
+        low_x = high_x = points[k, 0, 0]
+        low_y = high_y = points[k, 0, 1]
+        for j in range(1, n):
+            low_x, high_x = min(low_x, points[k, j, 0]), max(high_x, points[k, j, 0])
+            low_y, high_y = min(low_y, points[k, j, 1]), max(high_y, points[k, j, 1])
+        extent = max(high_x - low_x, high_y - low_y)
+        if extent <= 0.0:
+            extent = 1.0
+        for j in range(n):
+            nodes[b, j, 0] = (points[k, j, 0] - low_x) / extent
+            nodes[b, j, 1] = (points[k, j, 1] - low_y) / extent
+        nodes[b, n:] = 0.0
+        scale[b] = 1.0 / extent
+
+
+class Instances(Sequence[Any]):
+    """The instances of a batch's copies. A random one is made when it is first asked for, which is seldom."""
+
+    def __init__(self, copies: int) -> None:
+        self._held: list[Any] = [None] * copies
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def __getitem__(self, b: Any) -> Any:
+        held = self._held[b]
+        if isinstance(held, tuple):
+            kind, fields, k = held
+            held = self._held[b] = kind(**row(fields, k))
+        return held
+
+    def __setitem__(self, b: int, instance: Any) -> None:
+        self._held[b] = instance
+
+    def draw(self, copies: Sequence[int], kind: type[Instance], fields: dict[str, Any]) -> None:
+        """Give the ``copies`` (K,) the instances with ``fields`` of K rows."""
+        for k, b in enumerate(copies):
+            self._held[b] = (kind, fields, k)
+
+
+@dataclass(frozen=True)
+class InstanceSource:
+    """Where the instance of an episode comes from: one of ``given``, or a random one of a random size."""
+
+    problem: Any
+    size: str  # the argument of ``Problem.draw`` that is drawn from ``sizes``
+    sizes: tuple[int, int]
+    rest: dict[str, Any]  # other arguments of ``Problem.draw``
+    given: list[Any] | None
+
+    def pick(self, rng: np.random.Generator) -> Any:
+        """One of the given instances."""
+        assert self.given is not None
+        return self.given[int(rng.integers(len(self.given))) if len(self.given) > 1 else 0]
+
+    def draw(
+        self, copies: list[int], rngs: Sequence[np.random.Generator]
+    ) -> Iterator[tuple[list[int], dict[str, Any]]]:
+        """Random instances for ``copies``, copy b's from ``rngs[b]``: those of one size together, with their fields."""
+        least, most = self.sizes
+        groups: dict[int, list[int]] = {} if least < most else {least: copies}
+        if least < most:
+            for b in copies:
+                groups.setdefault(int(rngs[b].integers(least, most + 1)), []).append(b)
+        for size, some in groups.items():
+            yield some, self.problem.draw([rngs[b] for b in some], **{self.size: size}, **self.rest)
 
 
 class RoutingBatch(ABC):
-    """``copies`` episodes on instances drawn by ``draw(rng)``, one random generator a copy.
+    """``copies`` episodes on instances from ``source``, one random generator a copy.
 
     Args:
-        nodes: most nodes (items) of an instance that ``draw`` returns: N, the shape of the padding.
+        nodes: most nodes (items) of an instance: N, the shape of the padding.
     """
 
     problem: ClassVar[str]
     kind: ClassVar[type[Instance]]  # of its instances
     parts: ClassVar[str] = "nodes"  # what N counts
+    sized: ClassVar[str] = "coordinates"  # field of ``kind`` with an entry for each of them
     constants: Sequence[str]
 
     def __init__(
         self,
         copies: int,
         nodes: int,
-        draw: Callable[[np.random.Generator], Any],
+        source: InstanceSource,
         *,
         actions: int | None = None,
         longest: int | None = None,
     ) -> None:
-        self.nodes, self.draw = nodes, draw
+        self.nodes, self.source = nodes, source
         self.n_actions = nodes if actions is None else actions
         self.state: RouteState = empty_state(copies, nodes, self.n_actions, longest or nodes)
-        self.instances: list[Any] = [None] * copies
+        self.instances = Instances(copies)
         self.reward = np.zeros(copies)
         self.done = np.zeros(copies, np.bool_)
 
@@ -86,6 +152,10 @@ class RoutingBatch(ABC):
     @abstractmethod
     def _write(self, b: int, instance: Any) -> None:
         """Write an instance that fits into the arrays of copy ``b``."""
+
+    @abstractmethod
+    def _write_drawn(self, copies: NDArray[np.int64], fields: dict[str, Any]) -> None:
+        """Write random instances, all of one size, into the arrays of ``copies`` (K,); ``fields`` have a row for each."""
 
     @abstractmethod
     def _restart(self, which: NDArray[np.bool_]) -> None:
@@ -122,8 +192,14 @@ class RoutingBatch(ABC):
         """Draw a new instance for, and restart, every copy marked in ``which`` (B,)."""
         todo = which
         for _ in range(DRAWS):
-            for b in np.flatnonzero(todo).tolist():
-                self._place(b, self.draw(rngs[b]))
+            if self.source.given is not None:
+                for b in np.flatnonzero(todo).tolist():
+                    self._place(b, self.source.pick(rngs[b]))
+            else:
+                for copies, fields in self.source.draw(np.flatnonzero(todo).tolist(), rngs):
+                    self._require_room(fields["name"], fields[self.sized].shape[1])
+                    self.instances.draw(copies, self.kind, fields)
+                    self._write_drawn(np.array(copies), fields)
             self.restart(todo)
             todo = todo & (self.state.n_left == 0)
             if not todo.any():
@@ -136,13 +212,13 @@ class RoutingBatch(ABC):
         self._place(b, instance)
 
     def _place(self, b: int, instance: Any) -> None:
-        size = self.size_of(instance)
-        if size > self.nodes:
-            raise InputError(
-                f"instance {instance.name} has {size} {self.parts}; the environment holds {self.nodes} (padding)"
-            )
+        self._require_room(instance.name, self.size_of(instance))
         self._write(b, instance)
         self.instances[b] = instance
+
+    def _require_room(self, name: str, size: int) -> None:
+        if size > self.nodes:
+            raise InputError(f"instance {name} has {size} {self.parts}; the environment holds {self.nodes} (padding)")
 
     def restart(self, which: NDArray[np.bool_]) -> None:
         """Restart the marked copies on the instances they have."""

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import gymnasium as gym
-import numpy as np
 
 from optgap.co.core import PROBLEMS, InputError
-from optgap.envs.routing.batch import RoutingBatch
+from optgap.envs.routing.batch import InstanceSource, RoutingBatch
 from optgap.envs.routing.selection import KnapsackBatch, OrienteeringBatch
 from optgap.envs.routing.tours import ATSPBatch, TSPBatch
 from optgap.envs.routing.vehicles import CVRPBatch
@@ -29,24 +28,6 @@ def span(what: str, value: Any, least: int) -> tuple[int, int]:
     if not whole or not least <= pair[0] <= pair[1] <= SIZE_LIMIT:
         raise InputError(f"{what} is {value!r}; expected a number from {least} to {SIZE_LIMIT}, or two: [least, most]")
     return int(pair[0]), int(pair[1])
-
-
-@dataclass(frozen=True)
-class InstanceSource:
-    """Draws the instance of an episode: one of ``given``, or a random one of a random size."""
-
-    problem: Any
-    size: str  # the argument of ``generate`` that is drawn from ``sizes``
-    sizes: tuple[int, int]
-    rest: dict[str, Any]  # other arguments of ``generate``
-    given: list[Any] | None
-
-    def __call__(self, rng: np.random.Generator) -> Any:
-        if self.given is not None:
-            return self.given[int(rng.integers(len(self.given))) if len(self.given) > 1 else 0]
-        least, most = self.sizes
-        size = int(rng.integers(least, most + 1)) if least < most else least
-        return self.problem.generate(rng, **{self.size: size}, **self.rest)
 
 
 @dataclass
@@ -90,7 +71,7 @@ class RoutingConfig:
         return getattr(import_module("optgap.co.problems.routing_instances"), self.loader)(name)
 
     def generator_arguments(self) -> dict[str, Any]:
-        """What ``Problem.generate`` takes besides the size."""
+        """What ``Problem.draw`` takes besides the size."""
         names = [f.name for f in dataclasses.fields(self)]
         return {n: getattr(self, n) for n in names if n not in ("instances", "padding", self.size_name)}
 

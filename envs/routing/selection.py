@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,19 +9,12 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from optgap.co.dynamics.knapsack import kp_reset_batch, kp_step_batch
-from optgap.co.dynamics.routing import (
-    SLACK,
-    Loads,
-    Prizes,
-    empty_network,
-    op_reset_batch,
-    op_step_batch,
-    put_network,
-)
+from optgap.co.dynamics.network import empty_network, put_network, put_points
+from optgap.co.dynamics.routing import SLACK, Loads, Prizes, op_reset_batch, op_step_batch
 from optgap.co.problems.knapsack import KnapsackInstance
 from optgap.co.problems.orienteering import OrienteeringInstance
 from optgap.envs.batched import Observation
-from optgap.envs.routing.batch import RoutingBatch, scale_nodes
+from optgap.envs.routing.batch import InstanceSource, RoutingBatch, scale_nodes
 
 HEAVIEST = 2.0  # share of the capacity that the observation of a heavier item shows
 
@@ -33,8 +25,8 @@ class OrienteeringBatch(RoutingBatch):
     problem, kind = "op", OrienteeringInstance
     constants = ("nodes", "prize", "destination")
 
-    def __init__(self, copies: int, nodes: int, draw: Callable[[np.random.Generator], Any]) -> None:
-        super().__init__(copies, nodes, draw, longest=nodes + 1)
+    def __init__(self, copies: int, nodes: int, source: InstanceSource) -> None:
+        super().__init__(copies, nodes, source, longest=nodes + 1)
         self.network = empty_network(copies, nodes)
         empty, node = np.zeros((copies, nodes)), np.zeros(copies, np.int64)
         self.prizes = Prizes(empty, empty.copy(), np.zeros(copies), node, node.copy())
@@ -58,18 +50,38 @@ class OrienteeringBatch(RoutingBatch):
         return [int(node) for node in solution if node not in (instance.start, instance.end)]
 
     def _write(self, b: int, instance: Any) -> None:
-        n, prizes = instance.n_nodes, self.prizes
+        copy, points, end = np.array([b]), instance.positions, instance.end
+        home = instance.distance(np.arange(instance.n_nodes), end)
         self.network = put_network(self.network, b, instance)
-        prizes.prize[b, :n] = instance.prize
-        prizes.prize[b, n:] = 0.0
-        prizes.home[b, :n] = instance.distance(np.arange(n), instance.end)
-        prizes.limit[b], prizes.start[b], prizes.end[b] = instance.limit, instance.start, instance.end
-        self.prize[b] = prizes.prize[b] / (instance.prize.max() or 1.0)
-        points = instance.positions
-        self.scale[b] = scale_nodes(points, self.positions[b])
+        scale_nodes(copy, points[None], self.positions, self.scale)
         if instance.metric != "euclidean":  # a length of the plane per length of the metric, on average
-            plane = np.sqrt(((points - points[instance.end]) ** 2).sum(1)).sum()
-            self.scale[b] *= plane / (prizes.home[b, :n].sum() or 1.0)
+            plane = np.sqrt(((points - points[end]) ** 2).sum(1)).sum()
+            self.scale[b] *= plane / (home.sum() or 1.0)
+        self.prizes.start[b], self.prizes.end[b] = instance.start, end
+        self._offer(copy, instance.prize[None], home[None], instance.limit)
+
+    def _write_drawn(self, copies: NDArray[np.int64], fields: dict[str, Any]) -> None:
+        points = fields["coordinates"]
+        put_points(self.network, copies, points)
+        scale_nodes(copies, points, self.positions, self.scale)
+        self.prizes.start[copies] = self.prizes.end[copies] = 0
+        home = np.sqrt(((points - points[:, :1]) ** 2).sum(2))
+        self._offer(copies, fields["prize"], home, fields["limit"])
+
+    def _offer(
+        self,
+        copies: NDArray[np.int64],
+        prize: NDArray[np.float64],
+        home: NDArray[np.float64],
+        limit: float | NDArray[np.float64],
+    ) -> None:
+        n, most = prize.shape[1], prize.max(1, keepdims=True)
+        self.prizes.prize[copies, :n] = prize
+        self.prizes.prize[copies, n:] = 0.0
+        self.prizes.home[copies, :n] = home
+        self.prizes.limit[copies] = limit
+        self.prize[copies, :n] = prize / np.where(most > 0.0, most, 1.0)
+        self.prize[copies, n:] = 0.0
 
     def _restart(self, which: NDArray[np.bool_]) -> None:
         op_reset_batch(self.network, self.prizes, self.state, which)
@@ -109,11 +121,11 @@ class OrienteeringBatch(RoutingBatch):
 class KnapsackBatch(RoutingBatch):
     """Episodes of ``optgap/KP-v0``; N counts the items."""
 
-    problem, kind, parts = "kp", KnapsackInstance, "items"
+    problem, kind, parts, sized = "kp", KnapsackInstance, "items", "value"
     constants = ("items",)
 
-    def __init__(self, copies: int, nodes: int, draw: Callable[[np.random.Generator], Any]) -> None:
-        super().__init__(copies, nodes, draw)
+    def __init__(self, copies: int, nodes: int, source: InstanceSource) -> None:
+        super().__init__(copies, nodes, source)
         self.n_items = np.zeros(copies, np.int64)
         self.loads = Loads(np.zeros((copies, nodes)), np.ones(copies))
         self.value = np.zeros((copies, nodes))
@@ -133,15 +145,23 @@ class KnapsackBatch(RoutingBatch):
         return [int(item) for item in solution]
 
     def _write(self, b: int, instance: Any) -> None:
-        n = instance.n_items
-        self.n_items[b] = n
-        self.loads.size[b, :n] = instance.weight
-        self.loads.capacity[b] = instance.capacity
-        self.value[b, :n] = instance.value
-        self.unit[b] = instance.capacity or 1.0
-        self.items[b] = 0.0
-        self.items[b, :n, 0] = instance.value / (instance.value.max() or 1.0)
-        self.items[b, :n, 1] = np.minimum(instance.weight / self.unit[b], HEAVIEST)
+        self._offer(np.array([b]), instance.value[None], instance.weight[None], instance.capacity)
+
+    def _write_drawn(self, copies: NDArray[np.int64], fields: dict[str, Any]) -> None:
+        self._offer(copies, fields["value"], fields["weight"], fields["capacity"])
+
+    def _offer(
+        self, copies: NDArray[np.int64], value: NDArray[np.float64], weight: NDArray[np.float64], capacity: float
+    ) -> None:
+        n, most = value.shape[1], value.max(1, keepdims=True)
+        self.n_items[copies] = n
+        self.loads.size[copies, :n] = weight
+        self.loads.capacity[copies] = capacity
+        self.value[copies, :n] = value
+        self.unit[copies] = capacity or 1.0
+        self.items[copies, :n, 0] = value / np.where(most > 0.0, most, 1.0)
+        self.items[copies, :n, 1] = np.minimum(weight / (capacity or 1.0), HEAVIEST)
+        self.items[copies, n:] = 0.0
 
     def _restart(self, which: NDArray[np.bool_]) -> None:
         kp_reset_batch(self.n_items, self.loads, self.state, which)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,10 +9,11 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from optgap.co.core import Instance
-from optgap.co.dynamics.routing import empty_network, put_network, tsp_reset_batch, tsp_step_batch
+from optgap.co.dynamics.network import empty_network, put_matrices, put_network, put_points
+from optgap.co.dynamics.routing import tsp_reset_batch, tsp_step_batch
 from optgap.co.problems.tsp import ATSPInstance, TSPInstance
 from optgap.envs.batched import Observation
-from optgap.envs.routing.batch import RoutingBatch, scale_nodes
+from optgap.envs.routing.batch import InstanceSource, RoutingBatch, scale_nodes
 
 
 class TSPBatch(RoutingBatch):
@@ -23,11 +23,12 @@ class TSPBatch(RoutingBatch):
     kind: ClassVar[type[Instance]] = TSPInstance
     constants = ("nodes", "destination")
 
-    def __init__(self, copies: int, nodes: int, draw: Callable[[np.random.Generator], Any]) -> None:
-        super().__init__(copies, nodes, draw)
+    def __init__(self, copies: int, nodes: int, source: InstanceSource) -> None:
+        super().__init__(copies, nodes, source)
         self.network = empty_network(copies, nodes)
         self.destination = np.zeros(copies, np.int64)
         self.graph: NDArray[np.float32] = self._empty_graph(copies)
+        self.scale = np.zeros(copies)  # of the positions; not shown
 
     def _empty_graph(self, copies: int) -> NDArray[np.float32]:
         return np.zeros((copies, self.nodes, 2), np.float32)
@@ -46,7 +47,11 @@ class TSPBatch(RoutingBatch):
 
     def _write(self, b: int, instance: Any) -> None:
         self.network = put_network(self.network, b, instance)
-        scale_nodes(instance.positions, self.graph[b])
+        scale_nodes(np.array([b]), instance.positions[None], self.graph, self.scale)
+
+    def _write_drawn(self, copies: NDArray[np.int64], fields: dict[str, Any]) -> None:
+        put_points(self.network, copies, fields["coordinates"])
+        scale_nodes(copies, fields["coordinates"], self.graph, self.scale)
 
     def _restart(self, which: NDArray[np.bool_]) -> None:
         tsp_reset_batch(self.network, self.state, which)
@@ -80,7 +85,7 @@ class TSPBatch(RoutingBatch):
 class ATSPBatch(TSPBatch):
     """Episodes of ``optgap/ATSP-v0``: the matrix of distances in the place of positions."""
 
-    problem = "atsp"
+    problem, sized = "atsp", "matrix"
     kind: ClassVar[type[Instance]] = ATSPInstance
     constants = ("distances", "destination")
 
@@ -88,10 +93,15 @@ class ATSPBatch(TSPBatch):
         return np.zeros((copies, self.nodes, self.nodes), np.float32)
 
     def _write(self, b: int, instance: Any) -> None:
-        self.network = put_network(self.network, b, instance)
-        n = instance.n_nodes
-        self.graph[b] = 0.0
-        np.divide(instance.matrix, instance.matrix.max() or 1.0, out=self.graph[b, :n, :n], casting="same_kind")
+        self._write_drawn(np.array([b]), {"matrix": instance.matrix[None]})
+
+    def _write_drawn(self, copies: NDArray[np.int64], fields: dict[str, Any]) -> None:
+        matrices = fields["matrix"]
+        n, most = matrices.shape[1], matrices.max((1, 2), keepdims=True)
+        self.network = put_matrices(self.network, copies, matrices)
+        self.graph[copies, :n, :n] = matrices / np.where(most > 0.0, most, 1.0)
+        self.graph[copies, n:] = 0.0
+        self.graph[copies, :n, n:] = 0.0
 
     def observation(self) -> Observation:
         seen = super().observation()

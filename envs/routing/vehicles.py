@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from optgap.co.dynamics.routing import Loads, cvrp_reset_batch, cvrp_step_batch, empty_network, put_network
+from optgap.co.dynamics.network import empty_network, put_network, put_points
+from optgap.co.dynamics.routing import Loads, cvrp_reset_batch, cvrp_step_batch
 from optgap.co.problems.cvrp import CVRPInstance, split_routes
 from optgap.envs.batched import Observation
-from optgap.envs.routing.batch import RoutingBatch, scale_nodes
+from optgap.envs.routing.batch import InstanceSource, RoutingBatch, scale_nodes
 
 
 class CVRPBatch(RoutingBatch):
@@ -21,12 +21,13 @@ class CVRPBatch(RoutingBatch):
     problem, kind = "cvrp", CVRPInstance
     constants = ("nodes", "demand")
 
-    def __init__(self, copies: int, nodes: int, draw: Callable[[np.random.Generator], Any]) -> None:
-        super().__init__(copies, nodes, draw, actions=2 * nodes, longest=2 * nodes)
+    def __init__(self, copies: int, nodes: int, source: InstanceSource) -> None:
+        super().__init__(copies, nodes, source, actions=2 * nodes, longest=2 * nodes)
         self.network = empty_network(copies, nodes)
         self.loads = Loads(np.zeros((copies, nodes)), np.ones(copies))
         self.positions = np.zeros((copies, nodes, 2), np.float32)
         self.demand = np.zeros((copies, nodes), np.float32)
+        self.scale = np.zeros(copies)  # of the positions; not shown
         self.room = np.zeros((copies, 1), np.float32)
 
     @staticmethod
@@ -45,13 +46,23 @@ class CVRPBatch(RoutingBatch):
         return found
 
     def _write(self, b: int, instance: Any) -> None:
-        n = instance.n_nodes
+        copy = np.array([b])
         self.network = put_network(self.network, b, instance)
-        scale_nodes(instance.positions, self.positions[b])
-        self.loads.size[b, :n] = instance.demand
-        self.loads.size[b, n:] = 0.0
-        self.loads.capacity[b] = instance.capacity
-        self.demand[b] = self.loads.size[b] / instance.capacity
+        scale_nodes(copy, instance.positions[None], self.positions, self.scale)
+        self._load(copy, instance.demand[None], instance.capacity)
+
+    def _write_drawn(self, copies: NDArray[np.int64], fields: dict[str, Any]) -> None:
+        put_points(self.network, copies, fields["coordinates"])
+        scale_nodes(copies, fields["coordinates"], self.positions, self.scale)
+        self._load(copies, fields["demand"], fields["capacity"])
+
+    def _load(self, copies: NDArray[np.int64], demand: NDArray[np.float64], capacity: float) -> None:
+        n = demand.shape[1]
+        self.loads.size[copies, :n] = demand
+        self.loads.size[copies, n:] = 0.0
+        self.loads.capacity[copies] = capacity
+        self.demand[copies, :n] = demand / capacity
+        self.demand[copies, n:] = 0.0
 
     def _restart(self, which: NDArray[np.bool_]) -> None:
         cvrp_reset_batch(self.network, self.loads, self.state, which)

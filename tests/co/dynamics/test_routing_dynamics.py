@@ -10,20 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optgap.co.dynamics.knapsack import kp_choose, kp_reset
+from optgap.co.dynamics.network import CODES, Network, edge, empty_network, put_network
 from optgap.co.dynamics.routing import (
-    CODES,
     Loads,
-    Network,
     Prizes,
     cvrp_reset,
     cvrp_visit,
-    edge,
-    empty_network,
     empty_state,
     first_forbidden,
     op_reset,
     op_visit,
-    put_network,
     tsp_reset,
     tsp_visit,
 )

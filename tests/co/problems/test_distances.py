@@ -141,15 +141,17 @@ def test_what_is_refused(given_, said):
 
 @pytest.mark.parametrize("distribution", ["uniform", "clustered"])
 def test_random_coordinates_are_in_the_unit_square_and_repeat_with_the_seed(distribution):
-    drawn = random_coordinates(np.random.default_rng(3), 500, distribution)
+    drawn = random_coordinates([np.random.default_rng(3)], 500, distribution)[0]
     assert drawn.shape == (500, 2)
     assert ((drawn >= 0) & (drawn <= 1)).all()
-    assert np.array_equal(drawn, random_coordinates(np.random.default_rng(3), 500, distribution))
+    assert np.array_equal(drawn, random_coordinates([np.random.default_rng(3)], 500, distribution)[0])
 
 
 def test_clusters_are_denser_than_a_uniform_square():
     def nearest(distribution):
-        table = NetworkInstance(coordinates=random_coordinates(np.random.default_rng(0), 300, distribution)).distances
+        table = NetworkInstance(
+            coordinates=random_coordinates([np.random.default_rng(0)], 300, distribution)[0]
+        ).distances
         return np.sort(table, axis=1)[:, 1].mean()
 
     assert nearest("clustered") < 0.6 * nearest("uniform")
@@ -158,4 +160,4 @@ def test_clusters_are_denser_than_a_uniform_square():
 @pytest.mark.parametrize(("nodes", "distribution"), [(0, "uniform"), (5, "spiral")])
 def test_random_coordinates_refuse_nonsense(nodes, distribution):
     with pytest.raises(InputError, match="expected"):
-        random_coordinates(np.random.default_rng(0), nodes, distribution)
+        random_coordinates([np.random.default_rng(0)], nodes, distribution)
