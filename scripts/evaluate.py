@@ -1,9 +1,10 @@
-"""Measure trained weights on instances: a gap each, and their mean.
+"""Measure trained weights: on instances, a gap each and their mean; on an environment without a problem, the returns.
 
     python scripts/evaluate.py run=runs/jssp/gnn-ppo/20260101-120000 instances=ft06,ft10,ta01-ta80
     python scripts/evaluate.py run=<shipped weights> instances=path/to/folder mode=sample samples=128 out=gaps.csv
     python scripts/evaluate.py run=tsp-bq instances=uniform-100-s0-s999 reference=ils reference_seconds=2
     python scripts/evaluate.py run=tsp-bq instances=my/berlin52.tsp mode=reconstruct seconds=60
+    python scripts/evaluate.py run=runs/cartpole/gbt-ppo/20260101-120000 episodes=1000
 
 `run` may name several: run=a,b. Gaps are measured against best-known bounds; where there is none, against the best cost
 found here, that of the solver `reference` included. Its answers are kept in `references`, so that it runs once.
@@ -57,7 +58,8 @@ class EvaluateConfig:
     """What can be said on the command line."""
 
     run: Any = MISSING  # run folders or shipped weights
-    instances: Any = MISSING  # names, ranges of names, files, folders
+    instances: Any = None  # names, ranges of names, files, folders
+    episodes: int = 100  # where the environment solves no problem and so has no instances
     mode: str = "greedy"  # or sample, beam, reconstruct
     samples: int = 128  # solutions an instance, mode=sample
     width: int = 16  # of the beam, mode=beam
@@ -77,8 +79,9 @@ def main(argv: list[str]) -> int:
     config = cli.parse(EvaluateConfig, argv, about=__doc__)
     if config.mode not in MODES:
         raise InputError(f"mode is {config.mode!r}; expected one of {', '.join(MODES)}")
-    if config.samples < 1 or config.width < 1:
-        raise InputError(f"samples is {config.samples}, width is {config.width}; expected at least 1")
+    for name in ("samples", "width", "episodes"):
+        if getattr(config, name) < 1:
+            raise InputError(f"{name} is {getattr(config, name)}; expected at least 1")
     if config.out is not None:
         require_writable(config.out, (".json", ".csv"))
     cli.limit_threads(config.threads)
@@ -86,11 +89,15 @@ def main(argv: list[str]) -> int:
     runs = cli.as_list(config.run)
     agents = {run: find_agent(run, config.device) for run in runs}
     problems = {str(agent.env_config.problem) for agent in agents.values()}
-    if len(problems) != 1 or problems == {"None"}:
+    if problems == {"None"}:
+        return _returns(config, agents)
+    if len(problems) != 1:
         raise InputError(
             f"run={','.join(runs)}: trained on {', '.join(sorted(problems))}; expected one optimization problem"
         )
     problem = problems.pop()
+    if config.instances is None:
+        raise InputError(f"instances= is missing; expected names or files of {problem}")
     instances = {instance.name: instance for instance in load_instances(problem, cli.as_list(config.instances))}
     suffix = {"sample": f"@{config.samples}", BEAM: f"@{BEAM}{config.width}", RECONSTRUCT: f"@{RECONSTRUCT}"}
     solvers = [f"{run}{suffix.get(config.mode, '')}" for run in runs]
@@ -151,6 +158,23 @@ def _run(
     for part in batches(problem, [instances[cell.instance] for cell in cells]):
         check()
         yield from run_batch([cells[index] for index in part], instances, play)
+
+
+def _returns(config: EvaluateConfig, agents: Mapping[str, Agent]) -> int:
+    """Returns of whole episodes, on an environment that solves no problem."""
+    from returns import measure, returns_table, threshold
+
+    environments = [agent.env_config for agent in agents.values()]
+    if config.instances is not None or config.out is not None or config.mode != "greedy":
+        raise InputError(f"run={config.run}: trained on {environments[0]}, which has no instances; expected episodes=")
+    if any(other != environments[0] for other in environments):
+        raise InputError(f"run={config.run}: trained on different environments; expected one")
+    with cli.interruptible() as check:
+        found = measure(agents, environments[0], config.episodes, check)
+    solved = threshold(environments[0])
+    asked = "" if solved is None else f"; solved at {solved:g}"
+    Console().print(returns_table(found, f"Returns of {config.episodes} episodes{asked}"))
+    return 0
 
 
 def _references(

@@ -3,6 +3,7 @@
     python scripts/train.py env=jssp agent=gnn-ppo
     python scripts/train.py env=jssp agent=gnn-slim env.jobs=6 env.machines=6 minutes=2 seed=1
     python scripts/train.py env=tsp agent=bq minutes=60
+    python scripts/train.py env=cartpole agent=gbt-ppo
     python scripts/train.py env=gym env.id=CartPole-v1 agent=ppo total_steps=100000
     python scripts/train.py resume=runs/jssp/gnn-ppo/20260101-120000
 
@@ -35,7 +36,7 @@ from optgap.envs.registry import ENVIRONMENTS
 from run_folder import new_run_folder, read_best, read_config, write_best, write_config
 from tables import failures, gap_table, percent
 
-RESUMABLE = ("resume", "total_steps", "minutes", "device", "threads", "final_seconds")
+RESUMABLE = ("resume", "total_steps", "minutes", "device", "threads", "final_seconds", "final_episodes")
 ENDLESS = 2**62  # steps
 VALIDATE_EVERY, SHARE = 10, 0.1  # least updates between two validations, and their share of the time
 SHOWN = 10  # solvers in the last table, besides weights and SCIP
@@ -60,6 +61,9 @@ class TrainConfig:
     validation_instances: int = 16
     reference_seconds: float = 2.0  # budget of the solver that gives a validation instance's reference
     final_seconds: float = 10.0  # budget a solver and instance of the last table; 0: no table
+    final_episodes: int = (
+        100  # episodes a policy in the last table, where the environment solves no problem; 0: no table
+    )
 
     def __post_init__(self) -> None:
         if self.total_steps is None and self.minutes is None:
@@ -72,8 +76,9 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name} is {value}; expected at least 1")
-        if self.seed < 0 or self.final_seconds < 0:
-            raise InputError(f"seed {self.seed}, final_seconds {self.final_seconds}; expected at least 0")
+        for name in ("seed", "final_seconds", "final_episodes"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name} is {getattr(self, name)}; expected at least 0")
 
 
 def main(argv: list[str]) -> int:
@@ -87,11 +92,22 @@ def main(argv: list[str]) -> int:
             if item.partition("=")[0] not in RESUMABLE:
                 raise InputError(f"{item}: a resumed run keeps its configuration; expected {', '.join(RESUMABLE[1:])}")
         command = [*read_config(folder)["command"], *command]
+    else:
+        command = [*recipe(command), *command]
     groups = {"env": ENVIRONMENTS.load, "agent": lambda name: _import(AGENTS.load(name).config)}
     about = f"{__doc__}\nenv:   {', '.join(ENVIRONMENTS)}\nagent: {', '.join(AGENTS)}"
     config = cli.parse(TrainConfig, command, groups=groups, about=about)
     names = {key: _typed(command, key, getattr(TrainConfig, key)) for key in groups}
     return train(config, names, command, folder)
+
+
+def recipe(command: Sequence[str]) -> list[str]:
+    """What the agent's package recommends for the environment, as arguments that typed ones follow and so overrule."""
+    cli.import_plugins(_typed(command, "plugins", "[]"))
+    env, agent = (_typed(command, key, getattr(TrainConfig, key)) for key in ("env", "agent"))
+    entry = AGENTS.load(agent)
+    fields = {} if entry.recipes is None else _import(entry.recipes).get(env, {})
+    return [f"agent.{name}={value}" for name, value in fields.items()]
 
 
 def train(config: TrainConfig, names: dict[str, str], command: Sequence[str], folder: Path | None) -> int:
@@ -110,6 +126,9 @@ def train(config: TrainConfig, names: dict[str, str], command: Sequence[str], fo
         agent = resume_run(folder, config.device)
     console.print(Text(f"run      {folder}  ({names['agent']} on {names['env']}, seed {config.seed})"))
     console.print(Text(f"watch    tensorboard --logdir {config.out}"))
+    settings = [item.removeprefix("agent.") for item in command if item.startswith("agent.")]
+    if settings:
+        console.print(Text(f"settings {' '.join(settings)}"))
     ended = Training(config, agent, folder, console).run()
     console.print(Text(f"saved    {folder}  ({agent.updates} updates, {agent.steps:,} steps)"))
     if not ended:
@@ -117,6 +136,8 @@ def train(config: TrainConfig, names: dict[str, str], command: Sequence[str], fo
         return 0
     if config.env.problem is not None and config.final_seconds > 0:
         compare(str(config.env.problem), folder, config.final_seconds, console)
+    if config.env.problem is None:
+        show_returns(config, agent, folder, console)
     return 0
 
 
@@ -294,6 +315,21 @@ def compare(problem: str, folder: Path, seconds: float, console: Console) -> Non
         console.print(Text(f"and      {len(folded)} solvers with larger gaps: python scripts/benchmark.py {every}"))
     for line in failures(records):
         console.print(Text(line), style="yellow")
+
+
+def show_returns(config: TrainConfig, agent: Agent, folder: Path, console: Console) -> None:
+    """Returns of whole episodes, with what Gymnasium asks for where it says, and the curve."""
+    from returns import draw_curve, measure, returns_table, threshold
+
+    solved = threshold(config.env)
+    if config.final_episodes > 0:
+        with cli.interruptible() as check:
+            found = measure({"this run": agent}, config.env, config.final_episodes, check)
+        asked = "" if solved is None else f"; solved at {solved:g}"
+        console.print(returns_table(found, f"Returns of {config.final_episodes} episodes{asked}"))
+    curve = draw_curve(folder, solved)
+    if curve is not None:
+        console.print(Text(f"curve    {curve}"))
 
 
 def _folded(records: Sequence[Record], kept: Sequence[str]) -> list[str]:

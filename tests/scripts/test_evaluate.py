@@ -54,7 +54,7 @@ def test_sampling_is_no_worse_than_greedy(call, tmp_path, trained):
         ),
         (["run={trained}", "instances=ft06", "mode=beam"], "mode is beam; expected greedy or sample: SLIM has no beam"),
         (["run={trained}", "instances=ft06", "mode=reconstruct"], "SLIM has no re-construction; the BQ agents have"),
-        (["run={trained}", "instances=ft06", "samples=0"], "samples is 0, width is 16; expected at least 1"),
+        (["run={trained}", "instances=ft06", "samples=0"], "samples is 0; expected at least 1"),
         (["run={trained}", "instances=ft06", "seconds=0"], "budget seconds is 0.0; expected a number above 0"),
         (["run={trained}", "instances=ft06", "reference=sptt"], "unknown solver 'sptt' of job-shop"),
         (["run={trained}", "instances="], "no instance is named"),

@@ -123,7 +123,7 @@ def test_a_package_joins_with_its_own_environment(call, tmp_path, monkeypatch):
         (["agent.learning_rate=-1"], "learning_rate is -1"),
         (["total_steps=0"], "total_steps is 0; expected a number above 0"),
         (["minutes=nan"], "minutes is nan; expected a number above 0"),
-        (["seed=-1"], "seed -1"),
+        (["seed=-1"], "seed is -1"),
         (["env=gym", "agent=gnn-slim"], "trains on scheduling environments (jssp, isbjssp), not on GymConfig"),
         (["device=tpu"], "device"),
         (["resume=runs/nowhere"], "runs/nowhere is not a run folder: it holds no config.json"),
