@@ -45,8 +45,7 @@ class Corrections:
         for _ in range(times * config.own_instances):
             instance = draw(rng)
             groups.setdefault(size_of(instance), []).append(instance)
-        for size, instances in groups.items():
+        for instances in groups.values():
             solutions = policy.play_instances(instances)
-            spots = 1 + np.arange(config.own_states) * (size - 2) / config.own_states
-            for spot in spots + rng.random() * (size - 2) / config.own_states:
-                self.pool.add(self.task.correct(instances, solutions, int(spot), config.label_effort, seed))
+            for labels in self.task.correct(instances, solutions, config.own_states, config.label_effort, rng):
+                self.pool.add(labels)

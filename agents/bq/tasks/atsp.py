@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -88,26 +88,28 @@ class ATSPTask(Task):
         self,
         instances: Sequence[ATSPInstance],
         solutions: Sequence[NDArray[np.int64]],
-        steps: int,
+        states: int,
         effort: float,
-        seed: int,
-    ) -> Labels:
+        rng: np.random.Generator,
+    ) -> Iterator[Labels]:
         """The matrices in the order of a short path from where the tour has come to, through what is left, to its start."""
         from optgap.co.heuristics.asymmetric_local_search import improve_asymmetric_tours
 
-        rest = paths_left(solutions, steps)
-        matrix = np.stack([i.distances[np.ix_(path, path)] for i, path in zip(instances, rest, strict=True)])
-        count = matrix.shape[1]
-        ring = matrix.copy()  # a tour through the way from the last node to the first: all others there are too long
-        far = 2.0 * matrix.max((1, 2), keepdims=True)[:, 0] * count
-        ring[:, :, 0] += far
-        ring[:, -1] += far
-        ring[:, -1, 0] = 0.0
-        own = np.tile(np.arange(count, dtype=np.int32), (len(matrix), 1))
-        found, _ = improve_asymmetric_tours(ring, own, int(effort * 20 * count), seed)
-        best = np.stack([np.roll(tour, -int(np.flatnonzero(tour == 0)[0])) for tour in found])
-        every = np.arange(len(matrix))[:, None, None]
-        return {"path": matrix[every, best[:, :, None], best[:, None, :]].astype(np.float32)}
+        every = np.arange(len(instances))[:, None, None]
+        for rest in paths_left(solutions, states, rng):
+            matrix = np.stack([i.distances[np.ix_(path, path)] for i, path in zip(instances, rest, strict=True)])
+            count = matrix.shape[1]
+            ring = (
+                matrix.copy()
+            )  # a tour through the way from the last node to the first: all others there are too long
+            far = 2.0 * matrix.max((1, 2), keepdims=True)[:, 0] * count
+            ring[:, :, 0] += far
+            ring[:, -1] += far
+            ring[:, -1, 0] = 0.0
+            own = np.tile(np.arange(count, dtype=np.int32), (len(matrix), 1))
+            found, _ = improve_asymmetric_tours(ring, own, int(effort * 20 * count), int(rng.integers(2**31)))
+            best = np.stack([np.roll(tour, -int(np.flatnonzero(tour == 0)[0])) for tour in found])
+            yield {"path": matrix[every, best[:, :, None], best[:, None, :]].astype(np.float32)}
 
     def pieces(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -119,6 +119,7 @@ class CVRPTask(Task):
     first and the last customers of all routes that are nearly as full as the fullest remaining one are right answers.
     """
 
+    corrects: ClassVar[bool] = True
     features: ClassVar[int] = 7
     actions: ClassVar[int] = 2
 
@@ -147,13 +148,34 @@ class CVRPTask(Task):
         return self.encode(instances, list(improve_route_batch(coordinates, demand, capacity, iterations, seeds[0])))
 
     def encode(self, instances: Sequence[CVRPInstance], solutions: Sequence[NDArray[np.int64]]) -> Labels:
-        routes = [split_routes(solution) for solution in solutions]
-        return {
-            "xy": np.stack([i.positions for i in instances]).astype(np.float32),
-            "demand": np.stack([i.demand / i.capacity for i in instances]).astype(np.float32),
-            "order": np.stack([np.concatenate(found) for found in routes]).astype(np.int64),
-            "route": np.stack([np.repeat(np.arange(len(f)), [len(r) for r in f]) for f in routes]).astype(np.int64),
-        }
+        xy, demand = ([i.positions for i in instances], [i.demand / i.capacity for i in instances])
+        return encode(np.stack(xy), np.stack(demand), solutions)
+
+    def correct(
+        self,
+        instances: Sequence[CVRPInstance],
+        solutions: Sequence[NDArray[np.int64]],
+        states: int,
+        effort: float,
+        rng: np.random.Generator,
+    ) -> Iterator[Labels]:
+        """States in which a vehicle is back at the depot: what is left is a smaller instance, solved like any other."""
+        from optgap.co.heuristics.ruin_recreate import improve_route_batch
+
+        groups: dict[int, list[tuple[CVRPInstance, NDArray[np.int64]]]] = {}
+        for instance, solution in zip(instances, solutions, strict=True):
+            routes = split_routes(solution)
+            for begin in rng.permutation(np.arange(1, len(routes)))[:states].tolist():
+                rest = np.concatenate(routes[begin:])
+                if len(rest) > 1:
+                    groups.setdefault(len(rest), []).append((instance, np.append(0, rest)))
+        for count, group in groups.items():
+            xy = np.stack([instance.positions[nodes] for instance, nodes in group])
+            demand = np.stack([instance.demand[nodes] for instance, nodes in group])
+            capacity = np.array([instance.capacity for instance, _ in group])
+            seed = int(rng.integers(2**31))
+            found = improve_route_batch(xy, demand, capacity, int(effort * 200 * count), seed)
+            yield encode(xy, demand / capacity[:, None], list(found))
 
     def pieces(
         self,
@@ -272,6 +294,19 @@ class CVRPTask(Task):
         room = torch.from_numpy(capacity)
         fits = load <= room[:, None] + TOLERANCE
         return reduce(xy, load, room, at_depot[:, 0], fits), Targets(actions, edges, None)
+
+
+def encode(
+    xy: NDArray[np.float64], demand: NDArray[np.float64], solutions: Sequence[NDArray[np.int64]]
+) -> dict[str, NDArray[Any]]:
+    """Label arrays of positions (B, N, 2), demands (B, N) as shares of the capacity, and B solutions."""
+    routes = [split_routes(solution) for solution in solutions]
+    return {
+        "xy": xy.astype(np.float32),
+        "demand": demand.astype(np.float32),
+        "order": np.stack([np.concatenate(found) for found in routes]).astype(np.int64),
+        "route": np.stack([np.repeat(np.arange(len(f)), [len(r) for r in f]) for f in routes]).astype(np.int64),
+    }
 
 
 def reduce(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -26,6 +26,7 @@ from optgap.agents.bq.tasks.task import (
 )
 from optgap.agents.nn.bq import Reduced
 from optgap.co.dynamics.routing import SLACK
+from optgap.co.problems.distances import NetworkInstance
 from optgap.co.problems.orienteering import OrienteeringInstance
 
 
@@ -109,6 +110,7 @@ class OrienteeringTask(Task):
     length and what a visit leaves of it beyond the way to the end, both in units of the plane.
     """
 
+    corrects: ClassVar[bool] = True
     features: ClassVar[int] = 7
 
     def start(self, instances: Sequence[OrienteeringInstance], device: torch.device) -> CollectingState:
@@ -149,28 +151,62 @@ class OrienteeringTask(Task):
             "path": path,
         }
 
+    def correct(
+        self,
+        instances: Sequence[OrienteeringInstance],
+        solutions: Sequence[NDArray[np.int64]],
+        states: int,
+        effort: float,
+        rng: np.random.Generator,
+    ) -> Iterator[Labels]:
+        """The policy's own paths with what follows after some visits, ``walked``, searched anew."""
+        from optgap.co.heuristics.orienteering_runs import improve_path
+        from optgap.co.heuristics.tour_space import space_of
+
+        chosen, paths, walked = [], [], []
+        for instance, path in zip(instances, solutions, strict=True):
+            for spot in rng.permutation(np.arange(1, len(path) - 1))[:states].tolist():
+                left = np.setdiff1d(np.arange(instance.n_nodes), [*path[: spot + 1], instance.end])
+                nodes = np.concatenate([path[spot : spot + 1], left, [instance.end]])
+                legs = instance.distances[path[:spot], path[1 : spot + 1]].sum()
+                space = space_of(NetworkInstance(matrix=instance.distances[np.ix_(nodes, nodes)], metric="explicit"))
+                prize = instance.prize[nodes]
+                prize[[0, -1]] = 0.0
+                local = np.append(np.searchsorted(left, path[spot:-1]) + 1, len(nodes) - 1)
+                local[0] = 0
+                iterations, seed = int(effort * 30 * len(nodes)), int(rng.integers(2**31))
+                best = improve_path(space, prize, instance.limit * SLACK - legs, local, iterations, seed)
+                chosen.append(instance)
+                paths.append(np.concatenate([path[:spot], nodes[best]]))
+                walked.append(spot)
+        if chosen:
+            yield self.encode(chosen, paths) | {"walked": np.array(walked)}
+
     def tokens(self, labels: Labels, share: float) -> int:
         return 2 + int(max(1, round(share * labels["xy"].shape[1])))  # the budget reaches no further
 
     def subinstances(
         self, labels: Labels, rows: NDArray[np.int64], share: float, nearest: int | None, rng: np.random.Generator
     ) -> tuple[Reduced, Targets]:
-        """The path is walked, a tour from either end, until ``share`` of its nodes remain; then what is in reach."""
+        """The path is walked, a tour from either end, until ``share`` of its nodes remain; then what is in reach.
+
+        Corrections say themselves how far their paths are walked.
+        """
         path, batch = labels["path"][rows], len(rows)
         length = (path >= 0).sum(1)
         nodes = labels["xy"].shape[1]
         place = np.arange(path.shape[1])
         closed = path[:, 0] == np.take_along_axis(path, length[:, None] - 1, 1)[:, 0]
-        backward = (closed & (rng.random(batch) < 0.5))[:, None]
+        free = closed & ("walked" not in labels)
+        backward = (free & (rng.random(batch) < 0.5))[:, None]
         back = np.where(place < length[:, None], length[:, None] - 1 - place, place)
         path = np.where(backward, np.take_along_axis(path, back, 1), path)
         rank = np.full((batch, nodes), -1, np.int64)  # of each node on the path
         b, i = np.nonzero((path >= 0) & (place < length[:, None] - 1))
         rank[b, path[b, i]] = i
         inner = np.maximum(length - 2, 0)
-        walked = inner - np.minimum(np.maximum(1, np.round(share * inner)), inner).astype(
-            np.int64
-        )  # place of the origin
+        remaining = np.minimum(np.maximum(1, np.round(share * inner)), inner).astype(np.int64)
+        walked = labels["walked"][rows] if "walked" in labels else inner - remaining  # place of the origin
         origin = path[np.arange(batch), walked]
         end = path[np.arange(batch), length - 1]
         xy = torch.from_numpy(labels["xy"][rows])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -108,11 +108,16 @@ class Task(ABC):
     corrects: ClassVar[bool] = False  # whether :meth:`correct` is there
 
     def correct(
-        self, instances: Sequence[Any], solutions: Sequence[NDArray[np.int64]], steps: int, effort: float, seed: int
-    ) -> Labels:
-        """Near-optimal continuations of what ``steps`` decisions of a policy's own solutions left (one size for all).
+        self,
+        instances: Sequence[Any],
+        solutions: Sequence[NDArray[np.int64]],
+        states: int,
+        effort: float,
+        rng: np.random.Generator,
+    ) -> Iterator[Labels]:
+        """Near-optimal continuations from ``states`` random states on the way to each of a policy's own solutions.
 
-        As label arrays of which :meth:`subinstances` gives the whole.
+        As arrays for :meth:`subinstances`; all instances are of one size.
         """
         raise NotImplementedError
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -182,19 +182,20 @@ class TSPTask(Task):
         self,
         instances: Sequence[TSPInstance],
         solutions: Sequence[NDArray[np.int64]],
-        steps: int,
+        states: int,
         effort: float,
-        seed: int,
-    ) -> Labels:
+        rng: np.random.Generator,
+    ) -> Iterator[Labels]:
         """Positions in the order of a short path from where the tour has come to, through what is left, to its start."""
         from optgap.co.heuristics.tour_local_search import improve_tours
 
-        rest = paths_left(solutions, steps)
-        xy = np.take_along_axis(np.stack([i.positions for i in instances]), rest[:, :, None], 1)
-        count = xy.shape[1]
-        own = np.tile(np.arange(count, dtype=np.int32), (len(xy), 1))
-        best, _ = improve_tours(xy, own, int(effort * 6 * count), seed, False)
-        return {"path": np.take_along_axis(xy, best[:, :, None].astype(np.int64), 1).astype(np.float32)}
+        positions = np.stack([instance.positions for instance in instances])
+        for rest in paths_left(solutions, states, rng):
+            xy = np.take_along_axis(positions, rest[:, :, None], 1)
+            count = xy.shape[1]
+            own = np.tile(np.arange(count, dtype=np.int32), (len(xy), 1))
+            best, _ = improve_tours(xy, own, int(effort * 6 * count), int(rng.integers(2**31)), False)
+            yield {"path": np.take_along_axis(xy, best[:, :, None].astype(np.int64), 1).astype(np.float32)}
 
     def pieces(
         self,
@@ -241,12 +242,17 @@ class TSPTask(Task):
         return reduce(xy), Targets(right[:, :, None], edges, None)
 
 
-def paths_left(tours: Sequence[NDArray[np.int64]], steps: int) -> NDArray[np.int64]:
-    """(B, N - steps + 1) nodes of the tours from the one that ``steps`` decisions have come to on to the first one."""
-    if not 0 < steps < len(tours[0]):
-        raise ValueError(f"{steps} decisions of a tour of {len(tours[0])} nodes; expected 1 or more that leave a node")
+def paths_left(
+    tours: Sequence[NDArray[np.int64]], states: int, rng: np.random.Generator
+) -> Iterator[NDArray[np.int64]]:
+    """What is left of (B) tours of N >= 3 nodes after ``states`` numbers s of decisions, spread evenly: (B, N - s + 1) nodes.
+
+    From the node that the decisions have come to, through a node or more, to the first one.
+    """
     tour = np.stack(tours)
-    return np.concatenate([tour[:, steps:], tour[:, :1]], 1)
+    for share in (np.arange(states) + rng.random()) / states:
+        steps = 1 + int(share * (tour.shape[1] - 2))
+        yield np.concatenate([tour[:, steps:], tour[:, :1]], 1)
 
 
 def reduce(xy: Tensor, present: Tensor | None = None) -> Reduced:

@@ -15,18 +15,27 @@ from optgap.agents.bq.corrections import Corrections
 from optgap.agents.bq.decoding import play
 from optgap.agents.bq.labels import RenewedPool, task_of
 from optgap.co.core import InputError
+from optgap.co.problems.cvrp import CVRP_PROBLEM, CVRPInstance, split_routes
+from optgap.co.problems.orienteering import ORIENTEERING as OP_PROBLEM
 from optgap.envs.registry import ENVIRONMENTS
 
 
 @pytest.mark.parametrize("problem", ["tsp", "atsp"])
-@pytest.mark.parametrize("steps", [1, 2, 4])
-def test_a_correction_is_an_optimal_continuation(problem: str, steps: int) -> None:
+def test_a_correction_is_an_optimal_continuation(problem: str) -> None:
     policy, instances = bq_cases.policy_of(problem), bq_cases.instances_of(problem, 6, 7)
     task = policy.task
     _, solutions = play(policy.network, task, task.start(instances, bq_cases.CPU))
-    labels = task.correct(instances, solutions, steps, 10.0, 0)
+    seen = [check(problem, task, instances, solutions, labels) for labels in correct(task, instances, solutions, 5)]
+    assert seen == [5, 4, 3, 2, 1]  # nodes left
+
+
+def correct(task: Any, instances: Any, solutions: Any, states: int) -> list[Any]:
+    return list(task.correct(instances, solutions, states, 10.0, np.random.default_rng(0)))
+
+
+def check(problem: str, task: Any, instances: Any, solutions: Any, labels: Any) -> int:
     path = labels["path"]
-    assert path.shape[:2] == (6, 7 - steps + 1)
+    steps = 8 - path.shape[1]
     for row, (instance, tour) in enumerate(zip(instances, solutions, strict=True)):
         ends = [tour[steps], tour[0]]
         if problem == "tsp":
@@ -39,13 +48,52 @@ def test_a_correction_is_an_optimal_continuation(problem: str, steps: int) -> No
         assert len(values) == 6 - steps
         assert targeted
         assert targeted <= {choice for choice, value in values.items() if value > max(values.values()) - 1e-4}
+    return 6 - steps
 
 
-def test_nothing_to_correct_where_all_is_visited() -> None:
-    policy, instances = bq_cases.policy_of("tsp"), bq_cases.instances_of("tsp", 2, 5)
-    for steps in (0, 5):
-        with pytest.raises(ValueError, match="5 nodes"):
-            policy.task.correct(instances, [np.arange(5)] * 2, steps, 1.0, 0)
+def test_a_correction_of_the_orienteering_problem_ends_a_path_anew() -> None:
+    policy, instances = bq_cases.policy_of("op"), bq_cases.instances_of("op", 8, 8)
+    task = policy.task
+    _, solutions = play(policy.network, task, task.start(instances, bq_cases.CPU))
+    (labels,) = correct(task, instances, solutions, 9)
+    assert len(labels["walked"]) == sum(max(len(path) - 2, 0) for path in solutions) > 8
+    reduced, targets = subinstances(task, labels, 0.5, 0)
+    ended = missed = 0
+    for row, walked in enumerate(labels["walked"]):
+        path = labels["path"][row][labels["path"][row] >= 0]
+        (index,) = (i for i, instance in enumerate(instances) if np.array_equal(instance.positions, labels["xy"][row]))
+        OP_PROBLEM.check(instances[index], path)
+        own = solutions[index]
+        assert (path[: walked + 1] == own[: walked + 1]).all()
+        values, targeted = bq_cases.best_values("op", reduced, row), right(targets, row)
+        missed += not targeted <= {choice for choice, value in values.items() if value > max(values.values()) - 1e-4}
+        assert bool(targeted) == bool(values)  # the origin may be the last node
+        ended += not values
+    assert ended
+    assert missed <= 0.1 * len(labels["walked"])  # a search is not an enumeration
+
+
+def test_a_correction_of_the_cvrp_is_a_smaller_instance() -> None:
+    """What is left when a vehicle comes back, solved to the optimum by enumeration."""
+    policy, instances = bq_cases.policy_of("cvrp"), bq_cases.instances_of("cvrp", 8, 6, capacity=14)
+    task = policy.task
+    _, solutions = play(policy.network, task, task.start(instances, bq_cases.CPU))
+    every = [
+        (instance, np.append(0, np.concatenate(routes[begin:])))
+        for instance, routes in zip(instances, map(split_routes, solutions), strict=True)
+        for begin in range(1, len(routes))
+    ]
+    left = {tuple(sorted(map(tuple, instance.positions[nodes].astype(np.float32)))) for instance, nodes in every}
+    count = 0
+    for labels in correct(task, instances, solutions, 9):
+        for xy, demand, order, route in zip(*(labels[k] for k in ("xy", "demand", "order", "route")), strict=True):
+            assert tuple(sorted(map(tuple, xy))) in left
+            small = CVRPInstance(coordinates=xy.astype(float), demand=np.round(demand * 14.0), capacity=14)
+            mine = np.concatenate([[0, *order[route == r]] for r in range(route.max() + 1)] + [[0]])
+            cost = CVRP_PROBLEM.cost(small, mine)
+            assert cost == pytest.approx(CVRP_PROBLEM.cost(small, bq_cases.optimum("cvrp", small)), rel=1e-5)
+            count += 1
+    assert count == sum(len(nodes) > 2 for _, nodes in every) > 8
 
 
 def test_the_pool_follows_from_seed_weights_and_the_number_of_updates() -> None:
