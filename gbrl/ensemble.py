@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from optgap.gbrl.errors import GBTError
+from optgap.gbrl.lanes import LANES
 
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
@@ -26,8 +27,23 @@ ROW_FIELDS = ("value", "rate")  # rows of D outputs, stored padded to whole vect
 
 
 def padded_outputs(n_outputs: int) -> int:
-    """Width of a stored row of outputs: 4, or a multiple of 8, so that kernels add whole vectors."""
-    return 4 if n_outputs <= 4 else -(-n_outputs // 8) * 8
+    """Width of a stored row of outputs: a multiple of 8, so that kernels add whole vectors."""
+    return -(-n_outputs // LANES) * LANES
+
+
+class Trees(NamedTuple):
+    """What prediction kernels read, as described in :class:`Ensemble`; rows of outputs are padded to P."""
+
+    tree_start: I64  # (T+1,)
+    feature: I32  # (N,)
+    threshold: F32  # (N,)
+    left: I32  # (N,)
+    nan_right: Bools  # (N,)
+    leaf_start: I64  # (T+1,)
+    value: F32  # (L, P)
+    rate: F32  # (T, P)
+    is_categorical: Bools  # (F,)
+    adam: F32  # (3, P)
 
 
 class Ensemble:
@@ -49,7 +65,7 @@ class Ensemble:
                                         number of its value within the tree
     nan_right       (N,) bool           whether NaN goes right
     cover           (N,) float32        training rows that reached the node; 0 in empty parts of an oblivious tree
-    gain            (N,) float32        of a split, 0 for a leaf; in an oblivious tree that of the whole level
+    gain            (N,) float32        of a split, 0 for a leaf
     leaf_start      (T+1,) int64        offsets into ``value``
     value           (L, D) float32      mean gradient of a leaf
     rate            (T, D) float32      step size of each output in each tree; with Adam's bias correction if it has one
@@ -83,8 +99,10 @@ class Ensemble:
         self.is_categorical = np.array(is_categorical, np.bool_)
         self.oblivious = bool(oblivious)
         self.adam = np.zeros((3, len(self.bias)), np.float32) if adam is None else np.array(adam, np.float32)
+        self.additive = not self.adam.any()  # the output is a sum over the trees: none is under Adam
         self.n_trees = len(tree_start) - 1
         self._n_nodes, self._n_leaves = len(feature), len(value)
+        self._trees: Trees | None = None  # kept for as long as no tree is added
         self._data: dict[str, NDArray[Any]] = {
             "tree_start": np.array(tree_start, np.int64),
             "leaf_start": np.array(leaf_start, np.int64),
@@ -164,19 +182,24 @@ class Ensemble:
         return self._data["rate"][: self.n_trees, : self.n_outputs]
 
     @property
-    def padded_value(self) -> F32:
-        """(L, P): ``value`` with zero columns up to :func:`padded_outputs`, contiguous."""
-        return self._data["value"][: self._n_leaves]
-
-    @property
-    def padded_rate(self) -> F32:
-        """(T, P): ``rate`` with zero columns up to :func:`padded_outputs`, contiguous."""
-        return self._data["rate"][: self.n_trees]
-
-    @property
-    def additive(self) -> bool:
-        """Whether the output is a sum over the trees: no output is under Adam."""
-        return not self.adam.any()
+    def trees(self) -> Trees:
+        """The arrays that prediction kernels read."""
+        if self._trees is None:
+            adam = np.zeros((3, padded_outputs(self.n_outputs)), np.float32)
+            adam[:, : self.n_outputs] = self.adam
+            self._trees = Trees(
+                self.tree_start,
+                self.feature,
+                self.threshold,
+                self.left,
+                self.nan_right,
+                self.leaf_start,
+                self._data["value"][: self._n_leaves],
+                self._data["rate"][: self.n_trees],
+                self.is_categorical,
+                adam,
+            )
+        return self._trees
 
     def require_additive(self, purpose: str) -> None:
         """Raise :class:`GBTError` if an output is under Adam."""
@@ -199,7 +222,10 @@ class Ensemble:
         self._room("rate", trees)[self.n_trees, : self.n_outputs] = rate
         self._room("tree_start", trees + 1)[trees] = n
         self._room("leaf_start", trees + 1)[trees] = leaves
-        self._n_nodes, self._n_leaves, self.n_trees = n, leaves, trees
+        self._n_nodes, self._n_leaves, self.n_trees, self._trees = n, leaves, trees, None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_trees": None}  # a copy's arrays are its own
 
     def _room(self, name: str, entries: int) -> NDArray[Any]:
         """The stored array, with room for ``entries``: half as much again when it is full."""

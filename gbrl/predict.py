@@ -1,0 +1,214 @@
+"""Outputs of an ensemble for raw rows: of many rows at a time, of one, and by some of its trees.
+
+Rows go in blocks that stay in the processor's first cache, and every tree of the ensemble is walked for a block before the
+next block. The outputs are float32 sums in the order of the trees (see :class:`Ensemble`), so that they do not depend on
+how many rows are predicted together, how many threads do it, or whether the trees were added up in several calls.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import ArrayLike, NDArray
+
+from optgap.gbrl.ensemble import Ensemble, padded_outputs
+from optgap.gbrl.lanes import INLINED, KERNEL, LANES, descend
+from optgap.gbrl.rows import F32, as_rows, in_parallel
+
+BLOCK_VALUES = 4096  # feature values of a block of rows: 16 KiB
+BLOCK_ROWS = 256  # at most
+FEW_ROWS = 4  # below this, a row at a time
+
+
+class Outputs(NamedTuple):
+    """What trees have made of n rows so far; P columns, of which the first D count."""
+
+    out: F32  # (n, P)
+    first: F32  # (n, P) Adam's first moments; (0, P) if no output is under Adam
+    second: F32  # (n, P) Adam's second moments, likewise
+
+
+def checked_rows(ensemble: Ensemble, x: ArrayLike) -> F32:
+    """``x`` as contiguous float32 (n, F); GBTError unless it is a matrix of the ensemble's number of features."""
+    return as_rows(x, ensemble.n_features, "features")
+
+
+def initial_outputs(ensemble: Ensemble, rows: int) -> Outputs:
+    """The outputs before the first tree: the biases, no moments."""
+    out = np.zeros((rows, padded_outputs(ensemble.n_outputs)), np.float32)
+    out[:, : ensemble.n_outputs] = ensemble.bias
+    if ensemble.additive:
+        return Outputs(out, out[:0], out[:0])
+    return Outputs(out, np.zeros_like(out), np.zeros_like(out))
+
+
+def add_trees(ensemble: Ensemble, x: F32, outputs: Outputs, first: int, last: int, threads: int = 1) -> None:
+    """Let the trees ``first`` to ``last - 1`` change the outputs of the rows ``x`` (n, F).
+
+    A category that no split names goes left at every split, as any category that a split does not name.
+    """
+    n, F = x.shape
+    block = max(1, min(n, BLOCK_ROWS, BLOCK_VALUES // F))
+    trees = ensemble.trees
+
+    def work(begin: int, end: int, _: int) -> None:
+        columns = np.empty((F, block) if ensemble.oblivious and block >= FEW_ROWS else (0, 0), np.float32)
+        leaves = np.empty(block, np.int32)
+        here = outputs if end - begin == n else Outputs(*(part[begin:end] for part in outputs))
+        _add_trees(trees, ensemble.oblivious, x[begin:end], here, first, last, columns, leaves)
+
+    if threads == 1 or n < 2 * FEW_ROWS:
+        work(0, n, 0)
+    else:
+        in_parallel(threads, n, work)
+
+
+def predict(ensemble: Ensemble, x: ArrayLike, threads: int = 1) -> NDArray[np.float32]:
+    """Outputs (n, D) float32 of the rows ``x`` (n, F).
+
+    Raises:
+        GBTError: not a matrix of F columns.
+    """
+    rows = checked_rows(ensemble, x)
+    outputs = initial_outputs(ensemble, len(rows))
+    if len(rows) and ensemble.n_trees:
+        add_trees(ensemble, rows, outputs, 0, ensemble.n_trees, threads)
+    return np.ascontiguousarray(outputs.out[:, : ensemble.n_outputs])
+
+
+@njit(**INLINED)
+def goes_right(value: Any, threshold: Any, categorical: Any, nan_right: Any) -> Any:
+    """Whether a row turns right at a split."""
+    if categorical:
+        right = value == threshold
+    else:
+        right = value > threshold
+    return right | (nan_right & (value != value))
+
+
+@njit(**KERNEL)
+def _add_trees(
+    trees: Any, oblivious: Any, x: Any, outputs: Any, first: Any, last: Any, columns: Any, leaves: Any
+) -> None:
+    n, block = len(x), len(leaves)
+    out, rate, value = outputs.out.reshape(-1), trees.rate.reshape(-1), trees.value.reshape(-1)
+    P = outputs.out.shape[1]
+    numeric = True
+    for f in range(x.shape[1]):
+        numeric &= not trees.is_categorical[f]
+    for begin in range(0, n, block):
+        rows = x[begin : begin + block]
+        # Without categories and NaN a split is one comparison.
+        plain = numeric
+        for i in range(len(rows)):
+            for f in range(rows.shape[1]):
+                plain &= not np.isnan(rows[i, f])
+        if columns.size:
+            _transpose(rows, columns)
+        for tree in range(first, last):
+            if len(rows) < FEW_ROWS:
+                _leaves_of_few(trees, tree, oblivious, plain, rows, leaves)
+            elif oblivious:
+                _oblivious_leaves(trees, tree, plain, columns, len(rows), leaves)
+            else:
+                _greedy_leaves(trees, tree, plain, rows, leaves)
+            start = trees.leaf_start[tree]
+            if len(outputs.first):
+                for i in range(len(rows)):
+                    _follow_moments(outputs, begin + i, trees, tree, start + leaves[i])
+            else:
+                for i in range(len(rows)):
+                    leaf = P * (start + leaves[i])
+                    for k in range(0, P, LANES):
+                        descend(out, P * (begin + i) + k, rate, P * tree + k, value, leaf + k)
+
+
+@njit(**INLINED)
+def _leaves_of_few(trees: Any, tree: Any, oblivious: Any, plain: Any, rows: Any, leaves: Any) -> None:
+    """The leaf of each row, row by row: the trees' turns overlap in the processor."""
+    root = trees.tree_start[tree]
+    feature, threshold, left = trees.feature, trees.threshold, trees.left
+    for i in range(len(rows)):
+        node, leaf = root, 0
+        f = np.intp(feature[node])
+        while f >= 0:
+            if plain:
+                right = rows[i, f] > threshold[node]
+            else:
+                right = goes_right(rows[i, f], threshold[node], trees.is_categorical[f], trees.nan_right[node])
+            if oblivious:
+                # Any node of a level tells its split, so that no turn waits for the one before it.
+                leaf = 2 * leaf + right
+                node = 2 * node - root + 1
+            else:
+                node = root + left[node] + right
+            f = np.intp(feature[node])
+        leaves[i] = leaf if oblivious else left[node]
+
+
+@njit(**INLINED)
+def _greedy_leaves(trees: Any, tree: Any, plain: Any, rows: Any, leaves: Any) -> None:
+    """The same, a level of turns at a time, without a branch that depends on the row."""
+    root = trees.tree_start[tree]
+    feature, threshold, left = trees.feature, trees.threshold, trees.left
+    leaves[: len(rows)] = root
+    begin, end = root, root + 1  # of the level's nodes
+    while True:
+        splits = 0
+        for of_level in range(begin, end):
+            splits += feature[of_level] >= 0
+        if splits == 0:
+            break
+        begin, end = end, end + 2 * splits
+        for i in range(len(rows)):
+            node = np.intp(leaves[i])
+            f = max(np.intp(feature[node]), 0)
+            if plain:
+                right = rows[i, f] > threshold[node]
+            else:
+                right = goes_right(rows[i, f], threshold[node], trees.is_categorical[f], trees.nan_right[node])
+            leaves[i] = root + left[node] + right if feature[node] >= 0 else node
+    for i in range(len(rows)):
+        leaves[i] = left[leaves[i]]
+
+
+@njit(**INLINED)
+def _oblivious_leaves(trees: Any, tree: Any, plain: Any, columns: Any, rows: Any, leaves: Any) -> None:
+    """The same where a level has one split: the turns, as bits, are the number of the leaf."""
+    root = np.intp(trees.tree_start[tree])
+    leaves[:rows] = 0
+    node = root
+    while trees.feature[node] >= 0:
+        f = np.intp(trees.feature[node])
+        threshold, nan_right, categorical = trees.threshold[node], trees.nan_right[node], trees.is_categorical[f]
+        column = columns[f]
+        if plain:
+            for i in range(rows):
+                leaves[i] = 2 * leaves[i] + (column[i] > threshold)
+        else:
+            for i in range(rows):
+                leaves[i] = 2 * leaves[i] + goes_right(column[i], threshold, categorical, nan_right)
+        node = 2 * node - root + 1
+
+
+@njit(**KERNEL)
+def _transpose(rows: Any, columns: Any) -> None:
+    for i in range(len(rows)):
+        for f in range(rows.shape[1]):
+            columns[f, i] = rows[i, f]
+
+
+@njit(**INLINED)
+def _follow_moments(outputs: Any, row: Any, trees: Any, tree: Any, leaf: Any) -> None:
+    """One step of Adam for the outputs that are under it (Kingma & Ba 2015, algorithm 1), of SGD for the others."""
+    for d in range(outputs.out.shape[1]):
+        direction = trees.value[leaf, d]
+        if trees.adam[2, d] > 0:
+            beta1, beta2 = trees.adam[0, d], trees.adam[1, d]
+            first = beta1 * outputs.first[row, d] + (np.float32(1) - beta1) * direction
+            second = beta2 * outputs.second[row, d] + (np.float32(1) - beta2) * direction * direction
+            outputs.first[row, d], outputs.second[row, d] = first, second
+            direction = first / (np.sqrt(second) + trees.adam[2, d])
+        outputs.out[row, d] -= trees.rate[tree, d] * direction
