@@ -38,16 +38,16 @@ def scale_nodes(
         low_x = high_x = points[k, 0, 0]
         low_y = high_y = points[k, 0, 1]
         for j in range(1, n):
-            low_x, high_x = min(low_x, points[k, j, 0]), max(high_x, points[k, j, 0])
-            low_y, high_y = min(low_y, points[k, j, 1]), max(high_y, points[k, j, 1])
+            x, y = points[k, j, 0], points[k, j, 1]
+            low_x, high_x = x if x < low_x else low_x, x if x > high_x else high_x
+            low_y, high_y = y if y < low_y else low_y, y if y > high_y else high_y
         extent = max(high_x - low_x, high_y - low_y)
-        if extent <= 0.0:
-            extent = 1.0
+        factor = 1.0 / extent if extent > 0.0 else 1.0
         for j in range(n):
-            nodes[b, j, 0] = (points[k, j, 0] - low_x) / extent
-            nodes[b, j, 1] = (points[k, j, 1] - low_y) / extent
+            nodes[b, j, 0] = (points[k, j, 0] - low_x) * factor
+            nodes[b, j, 1] = (points[k, j, 1] - low_y) * factor
         nodes[b, n:] = 0.0
-        scale[b] = 1.0 / extent
+        scale[b] = factor
 
 
 class Instances(Sequence[Any]):
@@ -84,6 +84,14 @@ class InstanceSource:
     sizes: tuple[int, int]
     rest: dict[str, Any]  # other arguments of ``Problem.draw``
     given: list[Any] | None
+
+    def __call__(self, rng: np.random.Generator) -> Any:
+        """The instance of an episode, as the batched environments would give it for the same generator."""
+        if self.given is not None:
+            return self.pick(rng)
+        least, most = self.sizes
+        size = int(rng.integers(least, most + 1)) if least < most else least
+        return self.problem.generate(rng, **{self.size: size}, **self.rest)
 
     def pick(self, rng: np.random.Generator) -> Any:
         """One of the given instances."""
