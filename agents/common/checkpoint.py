@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from safetensors import SafetensorError
@@ -33,6 +33,15 @@ FORMAT_VERSION = 1
 
 WEIGHTS, OPTIMIZER, STATE = "weights.safetensors", "optimizer.safetensors", "state.json"
 VALUE = "value"  # "<parameter>/value" in the optimizer's file: what the learner's parameter is
+
+
+@runtime_checkable
+class Growing(Protocol):
+    """A module whose tensors have no shapes of their own before they are loaded: trees."""
+
+    def check_state(self, state: Mapping[str, Tensor]) -> None:
+        """Raise a ValueError of one line unless ``load_state_dict(state)`` can follow."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -65,8 +74,14 @@ class Checkpoint:
         Raises:
             InputError: a tensor is missing, unexpected or of another shape; nothing has been changed.
         """
-        expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
-        _match(self.path / WEIGHTS, {name: tuple(tensor.shape) for name, tensor in self.weights.items()}, expected)
+        if isinstance(module, Growing):
+            try:
+                module.check_state(self.weights)
+            except ValueError as error:
+                raise InputError(f"{self.path / WEIGHTS}: {error}") from None
+        else:
+            expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+            _match(self.path / WEIGHTS, {name: tuple(tensor.shape) for name, tensor in self.weights.items()}, expected)
         if self.optimizer is not None and optimizer is not None:
             moved, values = _split_learner(self.path / OPTIMIZER, self.optimizer, learner)
             _load_optimizer(self.path / OPTIMIZER, moved, learner or module, optimizer)

@@ -59,12 +59,21 @@ class Agent(Protocol):
         ...
 
 
+Recipe = dict[str, float | int | str | bool]
+"""Fields of an agent's configuration, and the values that suit one environment."""
+
+
 @dataclass(frozen=True)
 class AgentEntry:
-    """What the registry holds: import strings of the agent's class and of its configuration dataclass."""
+    """What the registry holds: import strings of the agent's class and of its configuration dataclass.
+
+    ``recipes`` is the import string of a ``dict[str, Recipe]`` by the environment's name: what the scripts put in the
+    place of the configuration's defaults there. A field that is set on the command line wins.
+    """
 
     agent: str
     config: str
+    recipes: str | None = None
 
 
 AGENTS = Registry("agent")  # name -> AgentEntry
@@ -77,4 +86,8 @@ AGENTS.register("sb3-ppo", AgentEntry("optgap.agents.sb3.agent:SB3PPO", "optgap.
 AGENTS.register("bq", AgentEntry("optgap.agents.bq.agent:BQ", "optgap.agents.bq.config:BQConfig"))
 AGENTS.register(
     "bq-sil", AgentEntry("optgap.agents.bq.self_improvement:SelfImprovingBQ", "optgap.agents.bq.config:SILConfig")
+)
+AGENTS.register(
+    "gbt-ppo",
+    AgentEntry("optgap.agents.ppo.agent:PPO", "optgap.agents.gbt.config:GBTPPOConfig", "optgap.agents.gbt.recipes:PPO"),
 )

@@ -60,10 +60,10 @@ def flatten(observation: Any, space: gym.Space[Any]) -> Tensor:
     if isinstance(space, gym.spaces.Discrete):
         return one_hot(observation - int(space.start), int(space.n))
     if isinstance(space, gym.spaces.MultiDiscrete):
-        columns = zip(
-            observation.flatten(1).unbind(1), space.start.ravel().tolist(), space.nvec.ravel().tolist(), strict=True
-        )
-        return torch.cat([one_hot(column - start, size) for column, start, size in columns], dim=-1)
+        sizes = torch.as_tensor(space.nvec.ravel(), device=observation.device)
+        first = sizes.cumsum(0) - sizes - torch.as_tensor(space.start.ravel().astype("int64"), device=observation.device)
+        hot = torch.zeros(len(observation), int(space.nvec.sum()), device=observation.device)
+        return hot.scatter_(1, observation.flatten(1).long() + first, 1.0)
     tensor: Tensor = observation
     return tensor.flatten(1).float() if tensor.ndim > 1 else tensor.float().unsqueeze(1)
 

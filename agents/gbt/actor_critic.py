@@ -1,0 +1,176 @@
+"""Policy and value as boosted trees: every gradient step fits one tree to the gradients of its rows' losses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from optgap.agents.common.approximator import Outputs
+from optgap.agents.common.tensors import Tree, map_tree
+from optgap.agents.gbt.config import GBTPPOConfig
+from optgap.agents.gbt.features import FeatureMap
+from optgap.agents.nn.distributions import action_interface
+from optgap.co.core import InputError
+from optgap.gbrl.binning import Binner
+from optgap.gbrl.config import OptimizerConfig
+from optgap.gbrl.ensemble import Ensemble
+from optgap.gbrl.errors import GBTError
+from optgap.gbrl.model import GBTModel
+
+
+class TreeActorCritic(nn.Module):
+    """Trees over the features of an observation (:class:`FeatureMap`): distribution parameters (B, P), then the value.
+
+    An :class:`optgap.agents.common.approximator.Approximator`. A loss that is a mean over M rows, ``1/M sum_i l_i``, has
+    at the outputs of row i the gradient ``1/M dl_i/dtheta_i``; M times that is what the tree is fitted to, and a leaf
+    moves its rows by minus the learning rate times their mean gradient (arXiv 2407.08250, section 3). The rows of an
+    update are binned once, and a new tree alone is added to their outputs.
+
+    The trees give all P parameters, or the means of a Box action alone, whose log standard deviations are then a
+    parameter of their own that Adam moves.
+    """
+
+    def __init__(self, observation_space: gym.Space[Any], action_space: gym.Space[Any], config: GBTPPOConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.features = FeatureMap(observation_space)
+        parameters = action_interface(action_space).parameters
+        box = isinstance(action_space, gym.spaces.Box)
+        means = parameters // 2 if box else parameters
+        self.log_std: nn.Parameter | None = None
+        bias = np.zeros(parameters + 1, np.float32)
+        heads = [config.head(0, means, config.learning_rate)]
+        if box and config.predicted_std:
+            bias[means:parameters] = config.log_std
+            heads.append(config.head(means, parameters, config.log_std_rate))
+        elif box:
+            self.log_std = nn.Parameter(torch.full((means,), config.log_std))
+            parameters, bias = means, bias[means:]
+        value = config.head(parameters, parameters + 1, config.value_rate)
+        if config.shared_trees:
+            self.models = {"trees": self._model([*heads, value], bias)}
+        else:
+            alone = config.head(0, 1, config.value_rate)
+            self.models = {"policy": self._model(heads, bias[:-1]), "value": self._model([alone], bias[-1:])}
+        self._rates = {name: [head.learning_rate for head in model.optimizers] for name, model in self.models.items()}
+        self.place: Tensor
+        self.register_buffer("place", torch.empty(0), persistent=False)  # is where the module is
+        self.optimizer: torch.optim.Optimizer = torch.optim.Adam(
+            [{"params": list(self.parameters())}], lr=config.log_std_rate, eps=1e-5
+        )
+
+    def predict(self, observations: Tree) -> Outputs:
+        rows = self.features.rows(observations)
+        with _one_line():
+            found = [model.predict(rows) for model in self.models.values()]
+        with torch.no_grad():
+            return self._outputs(torch.from_numpy(np.hstack(found)).to(self.place.device))
+
+    def hold(self, observations: Tree) -> Tree:
+        rows = self.features.rows(map_tree(lambda tensor: tensor.cpu(), observations))
+        tree = self.config.tree()
+        with _one_line():
+            self._rows = Binner.fit_transform(
+                rows, tree.n_bins, tree.binning, self.features.categorical, tree.nan_allowed
+            )
+            self._caches = [model.cache(self._rows) for model in self.models.values()]
+        return torch.arange(len(rows), device=self.place.device)
+
+    def evaluate(self, held: Tree) -> Outputs:
+        self._chosen = held.cpu().numpy()
+        found = np.hstack([cache.outputs[self._chosen] for cache in self._caches])
+        self._leaf = torch.from_numpy(found).to(self.place.device).requires_grad_()
+        return self._outputs(self._leaf)
+
+    def minimize(self, loss: Tensor, learning_rate: float) -> None:
+        share = learning_rate / self.config.learning_rate
+        self.optimizer.zero_grad()
+        for group in self.optimizer.param_groups:
+            group["lr"] = share * self.config.log_std_rate
+        loss.backward()
+        assert self._leaf.grad is not None, "minimize follows evaluate"
+        gradients = (self._leaf.grad * len(self._leaf)).cpu().numpy()
+        for head in (gradients[:, :-1], gradients[:, -1:]):
+            norms = np.linalg.norm(head, axis=1, keepdims=True)
+            head *= self.config.max_grad_norm / np.maximum(norms, self.config.max_grad_norm)
+        batch, first = self._rows.take(self._chosen), 0
+        with _one_line():
+            for (name, model), cache in zip(self.models.items(), self._caches, strict=True):
+                last = first + model.n_outputs
+                for head, rate in zip(model.optimizers, self._rates[name], strict=True):
+                    head.learning_rate = share * rate
+                model.step(batch, gradients[:, first:last])
+                cache.update()
+                first = last
+        self.optimizer.step()
+
+    def check_state(self, state: Mapping[str, Tensor]) -> None:
+        """Raise a ValueError of one line unless ``load_state_dict(state)`` can follow."""
+        self._ensembles(state)
+
+    def _outputs(self, outputs: Tensor) -> Outputs:
+        parameters, values = outputs[:, :-1], outputs[:, -1]
+        if self.log_std is not None:
+            parameters = torch.cat([parameters, self.log_std.expand_as(parameters)], dim=-1)
+        return Outputs(parameters, values)
+
+    def _model(self, heads: list[OptimizerConfig], bias: NDArray[np.float32]) -> GBTModel:
+        categorical = self.features.categorical
+        return GBTModel(len(categorical), len(bias), self.config.tree(), heads, bias=bias, categorical=categorical)
+
+    def _ensembles(self, state: Mapping[str, Tensor]) -> dict[str, Ensemble]:
+        """The trees in a state whose other tensors are this module's parameters."""
+        arrays = {name: model.ensemble.arrays() for name, model in self.models.items()}
+        own = {f"{name}.{array}" for name, found in arrays.items() for array in found}
+        shapes = {name: parameter.shape for name, parameter in self.named_parameters()}
+        for name in sorted(own | shapes.keys() | state.keys()):
+            if name not in state:
+                raise InputError(f"tensor {name!r} is missing")
+            if name not in own and name not in shapes:
+                raise InputError(f"unexpected tensor {name!r}")
+            if name in shapes and state[name].shape != shapes[name]:
+                raise InputError(f"{name!r} has shape {tuple(state[name].shape)}; expected {tuple(shapes[name])}")
+        found = {}
+        for name, model in self.models.items():
+            tensors = {array: state[f"{name}.{array}"].cpu().numpy() for array in arrays[name]}
+            ensemble = Ensemble(**tensors, oblivious=model.ensemble.oblivious)
+            ensemble.check()
+            expected = model.ensemble
+            for size in ("n_features", "n_outputs"):
+                if getattr(ensemble, size) != getattr(expected, size):
+                    raise InputError(f"{name}: {size} is {getattr(ensemble, size)}; expected {getattr(expected, size)}")
+            found[name] = ensemble
+        return found
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        """Torch's hook: the trees' arrays beside the parameters."""
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        for name, model in self.models.items():
+            for array, values in model.ensemble.arrays().items():
+                destination[f"{prefix}{name}.{array}"] = torch.from_numpy(values)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
+        """Torch's hook: what :meth:`_save_to_state_dict` wrote."""
+        state = {name.removeprefix(prefix): tensor for name, tensor in state_dict.items() if name.startswith(prefix)}
+        for name, ensemble in self._ensembles(state).items():
+            self.models[name].ensemble = ensemble
+        rest = dict(self.named_parameters())
+        for name in state.keys() - rest.keys():
+            del state_dict[prefix + name]
+        super()._load_from_state_dict(state_dict, prefix, *others)
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    """What the engine refuses, as the error that scripts print as one line."""
+    try:
+        yield
+    except GBTError as error:
+        raise InputError(f"trees: {error}") from None

@@ -1,0 +1,58 @@
+"""Hyperparameters by environment: those of the paper (Fuhrer et al. 2024, arXiv 2407.08250, appendix, table of PPO).
+
+The entropy coefficients are those of its authors' published training scripts.
+"""
+
+from __future__ import annotations
+
+from optgap.agents.common.contracts import Recipe
+
+_HILLS: Recipe = {
+    "num_envs": 16,
+    "rollout_length": 512,
+    "minibatch_size": 256,
+    "epochs": 20,
+    "gamma": 0.999,
+    "gae_lambda": 0.98,
+    "learning_rate": 0.031,
+    "value_rate": 0.003,
+    "entropy_coefficient": 0.033,
+}
+_GRID: Recipe = {
+    "num_envs": 16,
+    "rollout_length": 256,
+    "minibatch_size": 512,
+    "epochs": 20,
+    "gamma": 0.99,
+    "gae_lambda": 0.95,
+    "learning_rate": 0.17,
+    "value_rate": 0.01,
+}
+_GRIDS = ("doorkey", "fetch", "fourrooms", "gotodoor", "keycorridor", "redbluedoors", "unlock")
+
+PPO: dict[str, Recipe] = {
+    "cartpole": {
+        "num_envs": 8,
+        "rollout_length": 128,
+        "minibatch_size": 64,
+        "epochs": 1,
+        "gamma": 0.98,
+        "gae_lambda": 0.8,
+        "learning_rate": 0.029,
+        "value_rate": 0.015,
+    },
+    "acrobot": {
+        "num_envs": 16,
+        "rollout_length": 128,
+        "minibatch_size": 512,
+        "epochs": 20,
+        "gamma": 0.99,
+        "gae_lambda": 0.94,
+        "learning_rate": 0.16,
+        "value_rate": 0.034,
+    },
+    "lunarlander": _HILLS,
+    "mountaincar": _HILLS,
+    **{f"minigrid-{name}": _GRID for name in _GRIDS},
+    "minigrid": _GRID,
+}
