@@ -137,20 +137,18 @@ def _greedy_tables(ensemble: Ensemble) -> dict[str, NDArray[np.generic]]:
 
 
 def _oblivious_tables(ensemble: Ensemble) -> dict[str, NDArray[np.generic]]:
-    """One split a level; a leaf's number is the bits of the turns to it, the root's first."""
+    """One split a level; the turns to a leaf, as bits with the root's first, are its number."""
     sizes = np.diff(ensemble.tree_start)
     depth = np.log2(sizes + 1).round().astype(np.int64) - 1
     # Breadth first: level k of a complete tree begins at node 2^k - 1.
     level = np.concatenate([np.arange(d) for d in depth]) if len(depth) else np.zeros(0, np.int64)
     node = np.repeat(ensemble.tree_start[:-1], depth) + 2**level - 1
-    leaves = np.flatnonzero(ensemble.feature < 0)  # of a complete tree in breadth-first order: in the order of bits
-    tree = np.repeat(np.arange(ensemble.n_trees), 2**depth)
     return {
         "depth": depth,
         "feature": ensemble.feature[node],
         "threshold": ensemble.threshold[node],
         "missing": ensemble.nan_right[node],
-        "leaf": leaf_terms(ensemble)[ensemble.leaf_start[tree] + ensemble.left[leaves]].ravel(),
+        "leaf": leaf_terms(ensemble).ravel(),
     }
 
 

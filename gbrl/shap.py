@@ -21,7 +21,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from optgap.gbrl.config import MAX_DEPTH
 from optgap.gbrl.ensemble import Ensemble
-from optgap.gbrl.rows import as_rows, in_parallel
+from optgap.gbrl.predict import checked_rows, goes_right
+from optgap.gbrl.rows import in_parallel
 
 # The kernel that Python calls makes its own workspace, so reference counts stay on, unlike in the engine's KERNEL.
 JIT: dict[str, Any] = {"cache": True, "error_model": "numpy", "nogil": True}
@@ -49,26 +50,16 @@ def shap_values(ensemble: Ensemble, x: ArrayLike, threads: int = 1) -> tuple[NDA
         GBTError: rows that do not fit the ensemble, or an output under Adam (no sum over trees).
     """
     ensemble.require_additive("tree SHAP")
-    rows = as_rows(x, ensemble.n_features, "features")
+    rows = checked_rows(ensemble, x)
     values = np.zeros((len(rows), ensemble.n_features, ensemble.n_outputs))
-    e = ensemble
-    nodes = (e.tree_start, e.feature, e.threshold, e.left, e.nan_right, e.cover, e.is_categorical)
-    leaves = (e.leaf_start, np.ascontiguousarray(e.value), np.ascontiguousarray(e.rate))
-    largest = int(np.diff(e.tree_start).max(initial=1))
+    largest = int(np.diff(ensemble.tree_start).max(initial=1))
 
     def explain(begin: int, end: int, _: int) -> NDArray[np.float64]:
-        expected = e.bias.astype(np.float64)
-        _add_shapley(rows[begin:end], *nodes, *leaves, WEIGHTS, largest, values[begin:end], expected)
+        expected = ensemble.bias.astype(np.float64)
+        _add_shapley(rows[begin:end], ensemble.trees, ensemble.cover, WEIGHTS, largest, values[begin:end], expected)
         return expected
 
     return values, in_parallel(threads, len(rows), explain)[0]
-
-
-@njit(**JIT)
-def _goes_right(x: Any, threshold: Any, categorical: Any, nan_right: Any) -> Any:
-    if np.isnan(x):
-        return nan_right
-    return x == threshold if categorical else x > threshold
 
 
 @njit(**JIT)
@@ -147,25 +138,19 @@ def _leaf_shares(share: Any, follows: Any, m: int, weights: Any, polynomial: Any
 
 
 @njit(**JIT)
-def _add_shapley(
-    x: Any,
-    tree_start: Any,
-    feature: Any,
-    threshold: Any,
-    left: Any,
-    nan_right: Any,
-    cover: Any,
-    is_categorical: Any,
-    leaf_start: Any,
-    value: Any,
-    rate: Any,
-    weights: Any,
-    largest: int,
-    values: Any,
-    expected: Any,
-) -> None:
-    """Add every tree's Shapley values to ``values`` (n, F, D) and its expectation to ``expected`` (D,)."""
-    n, D = len(x), value.shape[1]
+def _add_shapley(x: Any, trees: Any, cover: Any, weights: Any, largest: int, values: Any, expected: Any) -> None:
+    """Add every tree's Shapley values to ``values`` (n, F, D) and its expectation to ``expected`` (D,).
+
+    Args:
+        x: (n, F) float32.
+        trees: the ensemble's ``trees``.
+        cover: the ensemble's.
+        weights: ``WEIGHTS``.
+        largest: nodes of the largest tree.
+    """
+    n, D = len(x), len(expected)
+    tree_start, leaf_start = trees.tree_start, trees.leaf_start
+    feature, threshold, left, nan_right = trees.feature, trees.threshold, trees.left, trees.nan_right
     leaves, depth = (largest + 1) // 2, len(weights)
     parent = np.empty(largest, np.int64)
     right = np.empty(largest, np.bool_)
@@ -186,13 +171,15 @@ def _add_shapley(
             for j in range(counts[leaf, 1]):
                 reached *= slot_share[leaf, j]
             for d in range(D):
-                scaled[leaf, d] = -np.float64(rate[tree, d]) * np.float64(value[first + leaf, d])
+                scaled[leaf, d] = -np.float64(trees.rate[tree, d]) * np.float64(trees.value[first + leaf, d])
                 expected[d] += reached * scaled[leaf, d]
         for row in range(n):
             for node in range(b - a):
                 f = feature[a + node]
                 if f >= 0:
-                    right[node] = _goes_right(x[row, f], threshold[a + node], is_categorical[f], nan_right[a + node])
+                    right[node] = goes_right(
+                        x[row, f], threshold[a + node], trees.is_categorical[f], nan_right[a + node]
+                    )
             for leaf in range(leaf_start[tree + 1] - first):
                 m = counts[leaf, 1]
                 follows[:m] = True
