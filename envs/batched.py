@@ -216,12 +216,12 @@ class BatchedVectorEnv(gym.vector.VectorEnv[Observation, NDArray[np.int64], NDAr
         if not self._rngs:
             raise gym.error.ResetNeeded("call reset before step")
         actions = np.asarray(actions)
-        if actions.shape != (self.num_envs,) or not np.issubdtype(actions.dtype, np.integer):
+        if actions.shape != (self.num_envs,) or actions.dtype.kind not in "iu":
             raise InvalidActionError(
                 f"actions have shape {actions.shape}, dtype {actions.dtype}; expected ({self.num_envs},) integers"
             )
         self.batch.step(actions.astype(np.int64, copy=False), self._ended)
-        if self._ended.any():
+        if np.count_nonzero(self._ended):
             self.batch.reset(self._ended, self._rngs)
             self._constants = {}
         self._ended[:] = self.batch.done
@@ -243,10 +243,9 @@ class BatchedVectorEnv(gym.vector.VectorEnv[Observation, NDArray[np.int64], NDAr
 
     def _info(self) -> dict[str, Any]:
         info: dict[str, Any] = {key: value.copy() for key, value in self.batch.info().items()}
-        if self._ended.any():
-            info["solution"] = np.array(
-                [self.batch.solution(b) if self._ended[b] else None for b in range(self.num_envs)] + [None],
-                dtype=object,
-            )[:-1]
-            info["_solution"] = self._ended.copy()
+        ended = np.flatnonzero(self._ended).tolist()
+        if ended:
+            info["solution"], info["_solution"] = np.full(self.num_envs, None, object), self._ended.copy()
+            for b in ended:
+                info["solution"][b] = self.batch.solution(b)
         return info

@@ -7,19 +7,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from optgap.co.dynamics.network import F64, I64
-from optgap.co.dynamics.options import KERNEL
-from optgap.co.dynamics.routing import SLACK, Loads, RouteState
-
-
-@njit(cache=True, **KERNEL)
-def _mask(loads: Loads, state: RouteState, b: int) -> None:
-    load, most = state.load[b], loads.capacity[b] * SLACK
-    count = 0
-    for j in range(state.left.shape[1]):
-        allowed = state.left[b, j] & (load + loads.size[b, j] <= most)
-        state.mask[b, j] = allowed
-        count += allowed
-    state.n_left[b] = count
+from optgap.co.dynamics.options import INLINED, KERNEL
+from optgap.co.dynamics.routing import Loads, RouteState, first_forbidden, fitting
 
 
 @njit(cache=True, **KERNEL)
@@ -30,10 +19,10 @@ def kp_reset(n_items: I64, loads: Loads, state: RouteState, b: int) -> None:
     state.gain[b] = 0.0
     state.left[b, :] = False
     state.left[b, : n_items[b]] = True
-    _mask(loads, state, b)
+    state.n_left[b] = fitting(loads, state, b)
 
 
-@njit(cache=True, **KERNEL)
+@njit(cache=True, **INLINED)
 def kp_choose(loads: Loads, value: F64, state: RouteState, b: int, j: int) -> float:
     """Put item ``j`` into the knapsack; return the value added."""
     state.load[b] += loads.size[b, j]
@@ -41,7 +30,7 @@ def kp_choose(loads: Loads, value: F64, state: RouteState, b: int, j: int) -> fl
     state.left[b, j] = False
     state.order[b, state.entries[b]] = j
     state.entries[b] += 1
-    _mask(loads, state, b)
+    state.n_left[b] = fitting(loads, state, b)
     return value[b, j]  # type: ignore[no-any-return]
 
 
@@ -67,12 +56,10 @@ def kp_step_batch(
 
     Returns -1, or the first copy whose action is not allowed; then no copy has moved.
     """
-    for b in range(len(action)):
-        a = action[b]
-        if not skip[b] and (a < 0 or a >= state.mask.shape[1] or state.mask[b, a] == 0):
-            return b
-    for b in range(len(action)):
-        if not skip[b]:
-            reward[b] = kp_choose(loads, value, state, b, action[b])
-            done[b] = state.n_left[b] == 0
-    return -1
+    bad = first_forbidden(state.mask, action, skip)
+    if bad < 0:
+        for b in range(len(action)):
+            if not skip[b]:
+                reward[b] = kp_choose(loads, value, state, b, action[b])
+                done[b] = state.n_left[b] == 0
+    return bad  # type: ignore[no-any-return]

@@ -28,6 +28,7 @@ class Loads(NamedTuple):
     """What uses up the capacity in B copies."""
 
     size: F64  # (B, N) demand of a node, weight of an item
+    largest: F64  # (B,) of them
     capacity: F64  # (B,) of a vehicle, of the knapsack
 
 
@@ -113,7 +114,11 @@ def tsp_reset(network: Network, state: RouteState, b: int) -> None:
 @njit(cache=True, **INLINED)
 def tsp_visit(network: Network, state: RouteState, b: int, j: int) -> float:
     """Go to node ``j``, from the last one also back to node 0; return the length added."""
-    added = edge(network, b, state.origin[b], j)
+    return _tsp_arrive(network, state, b, j, edge(network, b, state.origin[b], j))  # type: ignore[no-any-return]
+
+
+@njit(cache=True, **INLINED)
+def _tsp_arrive(network: Network, state: RouteState, b: int, j: int, added: float) -> float:
     state.mask[b, j] = 0
     state.origin[b] = j
     _append(state, b, j)
@@ -142,9 +147,12 @@ def tsp_step_batch(
     """
     bad = first_forbidden(state.mask, action, skip)
     if bad < 0:
+        for b in range(len(action)):  # first all that is read from all over the memory: the processor overlaps it
+            if not skip[b]:
+                reward[b] = edge(network, b, state.origin[b], action[b])
         for b in range(len(action)):
             if not skip[b]:
-                reward[b] = -tsp_visit(network, state, b, action[b])
+                reward[b] = -_tsp_arrive(network, state, b, action[b], reward[b])
                 done[b] = state.n_left[b] == 0
     return bad  # type: ignore[no-any-return]
 
@@ -153,12 +161,21 @@ def tsp_step_batch(
 
 
 @njit(cache=True, **INLINED)
-def _cvrp_mask(loads: Loads, state: RouteState, b: int) -> None:
-    nodes = state.left.shape[1]
-    load, most, away = state.load[b], loads.capacity[b] * SLACK, state.origin[b] != 0
-    for j in range(nodes):
-        state.mask[b, j] = state.left[b, j] & (load + loads.size[b, j] <= most)
-        state.mask[b, nodes + j] = state.left[b, j] & away
+def fitting(loads: Loads, state: RouteState, b: int) -> int:
+    """Allow in copy ``b`` the nodes or items j that are left and fit, by action j; return how many."""
+    load, most = state.load[b], loads.capacity[b] * SLACK
+    count = 0
+    if load + loads.largest[b] <= most:  # most of the time, and then the sizes need not be read
+        for j in range(state.left.shape[1]):
+            allowed = state.left[b, j]
+            state.mask[b, j] = allowed
+            count += allowed
+    else:
+        for j in range(state.left.shape[1]):
+            allowed = state.left[b, j] & (load + loads.size[b, j] <= most)
+            state.mask[b, j] = allowed
+            count += allowed
+    return count
 
 
 @njit(cache=True, **KERNEL)
@@ -169,13 +186,13 @@ def cvrp_reset(network: Network, loads: Loads, state: RouteState, b: int) -> Non
     _append(state, b, 0)
     state.left[b, 1:n] = True
     state.n_left[b] = n - 1
-    _cvrp_mask(loads, state, b)
+    fitting(loads, state, b)
 
 
 @njit(cache=True, **INLINED)
 def cvrp_visit(network: Network, loads: Loads, state: RouteState, b: int, j: int, via: bool) -> float:
     """Serve customer ``j``, by way of the depot if ``via``; the last one also returns. Return the length added."""
-    i = state.origin[b]
+    i, nodes = state.origin[b], state.left.shape[1]
     if via:
         added = edge(network, b, i, 0) + edge(network, b, 0, j)
         state.load[b] = loads.size[b, j]
@@ -190,7 +207,11 @@ def cvrp_visit(network: Network, loads: Loads, state: RouteState, b: int, j: int
     if state.n_left[b] == 0:
         added += edge(network, b, j, 0)
         _append(state, b, 0)
-    _cvrp_mask(loads, state, b)
+    fitting(loads, state, b)
+    if i == 0:  # from now on every customer can be reached by way of the depot
+        for other in range(nodes):
+            state.mask[b, nodes + other] = state.left[b, other]
+    state.mask[b, nodes + j] = 0
     state.length[b] += added
     return added  # type: ignore[no-any-return]
 

@@ -20,6 +20,7 @@ from optgap.envs.batched import Observation
 from optgap.envs.routing.render import frame, route_text
 
 DRAWS = 1000  # random instances that are drawn until one leaves something to decide
+TINY = 1e-300  # of an extent whose reciprocal is a number
 SHOWN = 20  # allowed actions that an error message lists
 
 
@@ -42,7 +43,7 @@ def scale_nodes(
             low_x, high_x = x if x < low_x else low_x, x if x > high_x else high_x
             low_y, high_y = y if y < low_y else low_y, y if y > high_y else high_y
         extent = max(high_x - low_x, high_y - low_y)
-        factor = 1.0 / extent if extent > 0.0 else 1.0
+        factor = 1.0 / extent if extent > TINY else 1.0
         for j in range(n):
             nodes[b, j, 0] = (points[k, j, 0] - low_x) * factor
             nodes[b, j, 1] = (points[k, j, 1] - low_y) * factor

@@ -127,7 +127,7 @@ class KnapsackBatch(RoutingBatch):
     def __init__(self, copies: int, nodes: int, source: InstanceSource) -> None:
         super().__init__(copies, nodes, source)
         self.n_items = np.zeros(copies, np.int64)
-        self.loads = Loads(np.zeros((copies, nodes)), np.ones(copies))
+        self.loads = Loads(np.zeros((copies, nodes)), np.zeros(copies), np.ones(copies))
         self.value = np.zeros((copies, nodes))
         self.unit = np.ones(copies)  # of weights: the capacity, where it is not 0
         self.items = np.zeros((copies, nodes, 2), np.float32)
@@ -156,6 +156,7 @@ class KnapsackBatch(RoutingBatch):
         n, most = value.shape[1], value.max(1, keepdims=True)
         self.n_items[copies] = n
         self.loads.size[copies, :n] = weight
+        self.loads.largest[copies] = weight.max(1)
         self.loads.capacity[copies] = capacity
         self.value[copies, :n] = value
         self.unit[copies] = capacity or 1.0

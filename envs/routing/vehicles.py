@@ -24,7 +24,7 @@ class CVRPBatch(RoutingBatch):
     def __init__(self, copies: int, nodes: int, source: InstanceSource) -> None:
         super().__init__(copies, nodes, source, actions=2 * nodes, longest=2 * nodes)
         self.network = empty_network(copies, nodes)
-        self.loads = Loads(np.zeros((copies, nodes)), np.ones(copies))
+        self.loads = Loads(np.zeros((copies, nodes)), np.zeros(copies), np.ones(copies))
         self.positions = np.zeros((copies, nodes, 2), np.float32)
         self.demand = np.zeros((copies, nodes), np.float32)
         self.scale = np.zeros(copies)  # of the positions; not shown
@@ -60,6 +60,7 @@ class CVRPBatch(RoutingBatch):
         n = demand.shape[1]
         self.loads.size[copies, :n] = demand
         self.loads.size[copies, n:] = 0.0
+        self.loads.largest[copies] = demand.max(1)
         self.loads.capacity[copies] = capacity
         self.demand[copies, :n] = demand / capacity
         self.demand[copies, n:] = 0.0

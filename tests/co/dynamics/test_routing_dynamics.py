@@ -82,7 +82,7 @@ def test_a_tour_by_hand() -> None:
 
 def test_routes_by_hand() -> None:
     network, state = network_of(euclidean(SQUARE)), empty_state(1, 4, 8, 8)
-    loads = Loads(np.array([[0.0, 2.0, 3.0, 1.0]]), np.array([4.0]))
+    loads = Loads(np.array([[0.0, 2.0, 3.0, 1.0]]), np.array([3.0]), np.array([4.0]))
     cvrp_reset(network, loads, state, 0)
     assert state.mask[0].tolist() == [0, 1, 1, 1, 0, 0, 0, 0]
     assert cvrp_visit(network, loads, state, 0, 2, False) == 5
@@ -127,7 +127,7 @@ def test_prizes_by_hand() -> None:
 
 def test_items_by_hand() -> None:
     state = empty_state(1, 4, 4, 4)
-    loads, value = Loads(np.array([[2.0, 3.0, 6.0, 0.0]]), np.array([5.0])), np.array([[7.0, 1.0, 9.0, 0.0]])
+    loads, value = Loads(np.array([[2.0, 3.0, 6.0, 0.0]]), np.array([6.0]), np.array([5.0])), np.array([[7.0, 1.0, 9.0, 0.0]])
     kp_reset(np.array([3]), loads, state, 0)
     assert state.mask[0].tolist() == [1, 1, 0, 0]  # item 2 is too heavy, 3 is padding
     assert kp_choose(loads, value, state, 0, 1) == 1
