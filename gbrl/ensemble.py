@@ -203,7 +203,7 @@ class Ensemble:
 
     def require_additive(self, purpose: str) -> None:
         """Raise :class:`GBTError` if an output is under Adam."""
-        if not self.additive:
+        if self.adam.any():
             outputs = np.flatnonzero(self.adam.any(axis=0)).tolist()
             raise GBTError(f"{purpose}: outputs {outputs} are under Adam, so not a sum over trees; expected SGD alone")
 

@@ -99,6 +99,19 @@ def subtract(typing: Any, to: Any, i: Any, what: Any, j: Any) -> Any:
 
 
 @intrinsic
+def move(typing: Any, to: Any, i: Any, what: Any, j: Any) -> Any:
+    """``to[i:i+8] = what[j:j+8]``, both float32."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        new = _read(context, builder, signature.args[2], arguments[2], arguments[3])
+        pointer = _pointer(context, builder, signature.args[0], arguments[0], arguments[1], F32x8)
+        builder.store(new, pointer, align=4)
+        return context.get_dummy_value()
+
+    return types.void(to, types.intp, what, types.intp), codegen
+
+
+@intrinsic
 def clear(typing: Any, to: Any, i: Any) -> Any:
     """``to[i:i+8] = 0``, float64."""
 
