@@ -107,14 +107,15 @@ class ATSP:
 
     def draw(self, rngs: Sequence[np.random.Generator], *, nodes: int = 100) -> dict[str, Any]:
         """Fields of the instances that :meth:`generate` makes with each of ``rngs``; see ``distances.row``."""
+        from optgap.co.problems.shortest_paths import shorten
+
         if nodes < 1:
             raise InputError(f"nodes is {nodes}; expected at least 1")
         matrices = np.empty((len(rngs), nodes, nodes))
         for rng, matrix in zip(rngs, matrices, strict=True):
             rng.random(out=matrix)
             np.fill_diagonal(matrix, 0.0)
-            for k in range(nodes):  # Floyd and Warshall: after it no detour is shorter
-                np.minimum(matrix, matrix[:, k, None] + matrix[None, k, :], out=matrix)
+        shorten(matrices)
         return {"name": f"uniform-{nodes}", "matrix": matrices, "metric": "explicit"}
 
     def check(self, instance: ATSPInstance, solution: Any) -> None:

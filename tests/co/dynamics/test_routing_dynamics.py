@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 from optgap.co.dynamics.knapsack import kp_choose, kp_reset
 from optgap.co.dynamics.network import CODES, Network, edge, empty_network, put_network
 from optgap.co.dynamics.routing import (
+    SLACK,
     Loads,
     Prizes,
     cvrp_reset,
     cvrp_visit,
     empty_state,
     first_forbidden,
+    fitting,
     op_reset,
     op_visit,
     tsp_reset,
@@ -69,6 +71,19 @@ def test_forbidden_actions_are_found_outside_the_skipped_copies() -> None:
     skip = np.array([False, False, True])
     for action, bad in ([0, 1, 7], -1), ([1, 1, 0], 0), ([0, 0, 0], 1), ([0, 2, 0], 1), ([-1, 1, 0], 0):
         assert first_forbidden(mask, np.array(action), skip) == bad
+
+
+@given(data=st.data())
+def test_what_fits_is_what_is_left_and_fits(data: Any) -> None:
+    sizes = np.array(data.draw(st.lists(st.floats(0, 10), min_size=1, max_size=9)))
+    n = len(sizes)
+    loads = Loads(sizes[None], sizes.max(keepdims=True), np.array([data.draw(st.floats(0, 50))]))
+    state = empty_state(1, n, n, n)
+    state.load[0] = data.draw(st.floats(0, 50))
+    state.left[0] = data.draw(st.lists(st.booleans(), min_size=n, max_size=n))
+    expected = state.left[0] & (state.load[0] + sizes <= loads.capacity[0] * SLACK)
+    assert fitting(loads, state, 0) == expected.sum()
+    assert state.mask[0].tolist() == expected.tolist()
 
 
 def test_a_tour_by_hand() -> None:
@@ -127,7 +142,10 @@ def test_prizes_by_hand() -> None:
 
 def test_items_by_hand() -> None:
     state = empty_state(1, 4, 4, 4)
-    loads, value = Loads(np.array([[2.0, 3.0, 6.0, 0.0]]), np.array([6.0]), np.array([5.0])), np.array([[7.0, 1.0, 9.0, 0.0]])
+    loads, value = (
+        Loads(np.array([[2.0, 3.0, 6.0, 0.0]]), np.array([6.0]), np.array([5.0])),
+        np.array([[7.0, 1.0, 9.0, 0.0]]),
+    )
     kp_reset(np.array([3]), loads, state, 0)
     assert state.mask[0].tolist() == [1, 1, 0, 0]  # item 2 is too heavy, 3 is padding
     assert kp_choose(loads, value, state, 0, 1) == 1

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from optgap.co.core import InfeasibleError, InputError
 from optgap.co.problems.cvrp import CVRP_PROBLEM, CVRPInstance, join_routes, split_routes
+from optgap.co.problems.distances import row
+from optgap.co.problems.knapsack import KNAPSACK
 from optgap.co.problems.orienteering import ORIENTEERING, OrienteeringInstance
 from optgap.co.problems.tsp import ATSP_PROBLEM, TSP_PROBLEM, ATSPInstance, TSPInstance
 
@@ -243,12 +245,51 @@ def test_random_instances_are_those_of_the_literature(seed, distribution):
 
 
 @pytest.mark.parametrize(
+    ("problem", "more"),
+    [
+        (TSP_PROBLEM, {"nodes": 7}),
+        (TSP_PROBLEM, {"nodes": 7, "distribution": "clustered"}),
+        (ATSP_PROBLEM, {"nodes": 7}),
+        (CVRP_PROBLEM, {"customers": 7}),
+        (CVRP_PROBLEM, {"customers": 7, "capacity": 20, "distribution": "clustered"}),
+        (ORIENTEERING, {"nodes": 4}),  # so few that a limit is lifted now and then
+        (ORIENTEERING, {"nodes": 7, "prize": "uniform", "limit": 3}),
+        (ORIENTEERING, {"nodes": 7, "prize": "constant", "distribution": "clustered"}),
+        (KNAPSACK, {"items": 7}),
+        (KNAPSACK, {"items": 7, "capacity": 3}),
+    ],
+)
+def test_many_are_drawn_as_one_is(problem, more):
+    ours, theirs = ([np.random.default_rng(seed) for seed in range(30)] for _ in range(2))
+    fields = problem.draw(ours, **more)
+    for b, rng in enumerate(theirs):
+        one = problem.generate(rng, **more)
+        for name, value in row(fields, b).items():
+            np.testing.assert_array_equal(getattr(one, name), value)
+        assert ours[b].random() == rng.random()  # and the generator stands where it stood
+
+
+def test_one_refused_instance_refuses_the_batch():
+    drawn = [ORIENTEERING.draw([np.random.default_rng(s)], nodes=3, limit=9)["coordinates"][0] for s in range(40)]
+    reach = [2 * float(np.hypot(*(points[1:] - points[0]).T).min()) for points in drawn]
+    far = int(np.argmax(reach))
+    others = [np.random.default_rng(s) for s in range(40) if s != far]
+    limit = (sorted(reach)[-1] + sorted(reach)[-2]) / 2  # all but one can reach a node
+    assert len(ORIENTEERING.draw(others, nodes=3, limit=limit)["prize"]) == 39
+    with pytest.raises(InputError, match="the nearest node costs"):
+        ORIENTEERING.draw([np.random.default_rng(s) for s in range(40)], nodes=3, limit=limit)
+
+
+@pytest.mark.parametrize(
     ("problem", "arguments", "said"),
     [
         (TSP_PROBLEM, {"nodes": 0}, "nodes is 0; expected at least 1"),
         (ATSP_PROBLEM, {"nodes": 0}, "nodes is 0; expected at least 1"),
         (CVRP_PROBLEM, {"customers": 0}, "customers is 0; expected at least 1"),
         (CVRP_PROBLEM, {"capacity": 8}, "capacity is 8; expected at least 9"),
+        (CVRP_PROBLEM, {"capacity": np.inf}, "capacity is inf"),
+        (KNAPSACK, {"capacity": np.nan}, "capacity is nan"),
+        (ORIENTEERING, {"limit": np.inf}, "limit is inf"),
         (ORIENTEERING, {"nodes": 1}, "nodes is 1; expected at least 2"),
         (ORIENTEERING, {"prize": "gold"}, "prize is 'gold'; expected constant, uniform or distance"),
     ],

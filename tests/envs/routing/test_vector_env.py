@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+from typing import Any
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -43,6 +46,28 @@ def test_what_an_episode_does_not_change_is_copied_once_an_episode() -> None:
     same = [a["nodes"] is b["nodes"] for a, b in zip(seen[:-1], seen[1:], strict=True)]
     assert same == [True, True, True, False, True]  # three decisions, then the step that resets
     assert not any(a["action_mask"] is b["action_mask"] for a, b in zip(seen[:-1], seen[1:], strict=True))
+
+
+@pytest.mark.parametrize("problem", routing_cases.PROBLEMS)
+def test_the_instances_of_a_batch_are_those_its_generators_draw(problem: str) -> None:
+    """They are made when they are asked for, and may be of several sizes in one batch."""
+    env: Any = ENVIRONMENTS.load(problem)(**{SIZE[problem]: (3, 5)}).make_vec(12).unwrapped
+    env.reset(seed=40)
+    copy = pickle.loads(pickle.dumps(env))  # noqa: S301  (our own)
+    shown, sizes = env.batch.observation(), set()
+    for b, instance in enumerate(env.batch.instances):
+        rng = np.random.default_rng(40 + b)
+        sizes.add(size := int(rng.integers(3, 6)))
+        expected = PROBLEMS.load(problem).generate(rng, **{SIZE[problem]: size})
+        if problem != "kp":  # of which one may have been drawn again
+            for name, value in vars(expected).items():
+                np.testing.assert_array_equal(getattr(instance, name), value)
+        assert env.batch.instances[b] is instance
+        assert copy.batch.instances[b].name == instance.name
+        alone = ENVIRONMENTS.load(problem)(instances=[instance], padding=env.batch.nodes).make()
+        for key, value in alone.reset()[0].items():
+            np.testing.assert_array_equal(shown[key][b], value)
+    assert sizes == {3, 4, 5}
 
 
 def test_coordinates_and_matrices_play_side_by_side() -> None:
