@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from optgap.gbrl.lanes import KERNEL
 
@@ -53,3 +54,19 @@ def prepare(gradients: Any, standardise: Any, out: Any, middle: Any, scale: Any)
         for i in range(n):
             out[i, d] = 0
     return -1, squares
+
+
+def less_variance(gradients: NDArray[np.float32], control: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Gradients (n, D) minus the part that a control variate (n, D) explains.
+
+    Every output loses a (c - mean c) with a = cov(g, c) / var(c), held within -1 to 1, all over the batch: the mean
+    stays, and the variance drops by the correlation's square. GBRL's control variate c is the running mean of what the
+    row's earlier leaves said of its gradient.
+    """
+    g, c = gradients.astype(np.float64), control.astype(np.float64)
+    c -= c.mean(axis=0)
+    variance = (c * c).mean(axis=0)
+    covariance = (c * (g - g.mean(axis=0))).mean(axis=0)
+    share = np.divide(covariance, variance, out=np.zeros_like(variance), where=variance > 0)
+    reduced: NDArray[np.float32] = (g - np.clip(share, -1, 1) * c).astype(np.float32)
+    return reduced

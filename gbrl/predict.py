@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
-from optgap.gbrl.ensemble import Ensemble, padded_outputs
+from optgap.gbrl.ensemble import Ensemble, Trees, padded_outputs
 from optgap.gbrl.lanes import INLINED, KERNEL, LANES, descend
 from optgap.gbrl.rows import F32, as_rows, in_parallel
 
@@ -44,25 +44,42 @@ def initial_outputs(ensemble: Ensemble, rows: int) -> Outputs:
     return Outputs(out, np.zeros_like(out), np.zeros_like(out))
 
 
-def add_trees(ensemble: Ensemble, x: F32, outputs: Outputs, first: int, last: int, threads: int = 1) -> None:
-    """Let the trees ``first`` to ``last - 1`` change the outputs of the rows ``x`` (n, F).
+def add_trees(ensemble: Ensemble, x: F32, outputs: Outputs, first: int, last: int, threads: int = 1) -> bool:
+    """Let the trees ``first`` to ``last - 1`` change the outputs of the rows ``x`` (n, F); whether ``x`` is without NaN.
 
     A category that no split names goes left at every split, as any category that a split does not name.
     """
+    return _walk(ensemble.trees, ensemble.oblivious, x, outputs, first, last, threads)
+
+
+def running_means(ensemble: Ensemble, x: F32, decay: float, threads: int = 1) -> F32:
+    """(n, D): the mean of each row's leaf values, weighted by ``decay`` to the power of the trees fitted since.
+
+    Trees whose weight float32 would round away are left out, so that the time does not grow with the ensemble.
+    """
+    outputs = initial_outputs(ensemble, len(x))
+    outputs = Outputs(outputs.out, np.zeros_like(outputs.out), np.zeros_like(outputs.out))
+    trees = min(ensemble.n_trees, int(np.ceil(-24 / np.log2(decay))))
+    adam = np.zeros_like(ensemble.trees.adam)
+    adam[0], adam[2] = decay, 1  # Adam's first moment is that sum
+    first = ensemble.n_trees - trees
+    _walk(ensemble.trees._replace(adam=adam), ensemble.oblivious, x, outputs, first, ensemble.n_trees, threads)
+    return outputs.first[:, : ensemble.n_outputs] / np.float32(1 - decay**trees)
+
+
+def _walk(trees: Trees, oblivious: bool, x: F32, outputs: Outputs, first: int, last: int, threads: int) -> bool:
     n, F = x.shape
     block = max(1, min(n, BLOCK_ROWS, BLOCK_VALUES // F))
-    trees = ensemble.trees
 
-    def work(begin: int, end: int, _: int) -> None:
-        columns = np.empty((F, block) if ensemble.oblivious and block >= FEW_ROWS else (0, 0), np.float32)
+    def work(begin: int, end: int, _: int) -> bool:
+        columns = np.empty((F, block) if oblivious and block >= FEW_ROWS else (0, 0), np.float32)
         leaves = np.empty(block, np.int32)
         here = outputs if end - begin == n else Outputs(*(part[begin:end] for part in outputs))
-        _add_trees(trees, ensemble.oblivious, x[begin:end], here, first, last, columns, leaves)
+        return bool(_add_trees(trees, oblivious, x[begin:end], here, first, last, columns, leaves))
 
     if threads == 1 or n < 2 * FEW_ROWS:
-        work(0, n, 0)
-    else:
-        in_parallel(threads, n, work)
+        return work(0, n, 0)
+    return all(in_parallel(threads, n, work))
 
 
 def predict(ensemble: Ensemble, x: ArrayLike, threads: int = 1) -> NDArray[np.float32]:
@@ -73,8 +90,7 @@ def predict(ensemble: Ensemble, x: ArrayLike, threads: int = 1) -> NDArray[np.fl
     """
     rows = checked_rows(ensemble, x)
     outputs = initial_outputs(ensemble, len(rows))
-    if len(rows) and ensemble.n_trees:
-        add_trees(ensemble, rows, outputs, 0, ensemble.n_trees, threads)
+    add_trees(ensemble, rows, outputs, 0, ensemble.n_trees, threads)
     return np.ascontiguousarray(outputs.out[:, : ensemble.n_outputs])
 
 
@@ -91,20 +107,22 @@ def goes_right(value: Any, threshold: Any, categorical: Any, nan_right: Any) -> 
 @njit(**KERNEL)
 def _add_trees(
     trees: Any, oblivious: Any, x: Any, outputs: Any, first: Any, last: Any, columns: Any, leaves: Any
-) -> None:
+) -> Any:
     n, block = len(x), len(leaves)
     out, rate, value = outputs.out.reshape(-1), trees.rate.reshape(-1), trees.value.reshape(-1)
     P = outputs.out.shape[1]
     numeric = True
     for f in range(x.shape[1]):
         numeric &= not trees.is_categorical[f]
+    whole = True
     for begin in range(0, n, block):
         rows = x[begin : begin + block]
-        # Without categories and NaN a split is one comparison.
-        plain = numeric
+        missing = 0
         for i in range(len(rows)):
             for f in range(rows.shape[1]):
-                plain &= not np.isnan(rows[i, f])
+                missing += np.isnan(rows[i, f])
+        whole &= missing == 0
+        plain = numeric and missing == 0  # a split is one comparison
         if columns.size:
             _transpose(rows, columns)
         for tree in range(first, last):
@@ -123,6 +141,7 @@ def _add_trees(
                     leaf = P * (start + leaves[i])
                     for k in range(0, P, LANES):
                         descend(out, P * (begin + i) + k, rate, P * tree + k, value, leaf + k)
+    return whole
 
 
 @njit(**INLINED)

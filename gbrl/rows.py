@@ -21,7 +21,8 @@ def as_rows(x: ArrayLike, columns: int | None, name: str) -> F32:
         GBTError: not a matrix of numbers, or not of that many columns.
     """
     try:
-        rows = np.ascontiguousarray(x, np.float32)
+        with np.errstate(over="ignore"):
+            rows = np.ascontiguousarray(x, np.float32)
     except (TypeError, ValueError):
         raise GBTError(f"{name}: expected numbers, found {type(x).__name__} that do not convert") from None
     if np.ndim(x) != 2 or (columns is not None and rows.shape[1] != columns):
