@@ -34,7 +34,14 @@ STEPS, TOLERANCE = 100, 1e-3  # of conjugate gradients at most; how far they bri
 def compress(ensemble: Ensemble, x: ArrayLike, n_trees: int) -> Ensemble:
     """At most ``n_trees`` trees whose outputs are close to those of ``ensemble`` on rows like ``x``.
 
-    Memory is 8 (T^2 + T n + T n_trees) bytes an output for T trees, one output at a time in the first two terms.
+    While a model learns, with a bound of N trees and the rows of the latest rollouts::
+
+        if model.n_trees >= 2 * N:
+            model.ensemble = compress(model.ensemble, rows, N)
+
+    A cache of the model notices. Weights may be negative, so that monotone constraints do not outlive it, and the new
+    leaf values are no mean gradients, so that control variates from them mean nothing. Memory for T trees and D outputs
+    is 8 T (D (T + n_trees) + n) bytes.
 
     Args:
         ensemble: fitted trees; left as it is.

@@ -227,6 +227,13 @@ class Ensemble:
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_trees": None}  # a copy's arrays are its own
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        # joblib hands read-only arrays to its workers, for which numba would compile every kernel anew.
+        self._data = {name: np.require(array, requirements="W") for name, array in self._data.items()}
+        for name in ("bias", "is_categorical", "adam"):
+            setattr(self, name, np.require(getattr(self, name), requirements="W"))
+
     def _room(self, name: str, entries: int) -> NDArray[Any]:
         """The stored array, with room for ``entries``: half as much again when it is full."""
         array = self._data[name]

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from gbrl_trees import random_ensemble, random_rows, small_ensemble
+from gbrl_trees import random_ensemble, random_rows, small_ensemble, trained_model
 
 from optgap.gbrl.compress import RIDGE, _chosen, _leaves, _refit, compress
 from optgap.gbrl.ensemble import NODE_FIELDS, Ensemble
@@ -106,6 +106,18 @@ def test_more_trees_keep_more_of_the_outputs(oblivious):
     assert errors[-1] < 0.05
     for name, array in ensemble.arrays().items():
         np.testing.assert_array_equal(array, before[name])
+
+
+@pytest.mark.parametrize("growth", ["greedy", "oblivious"])
+def test_a_model_goes_on_with_its_compressed_trees(growth):
+    model, x = trained_model(growth)
+    cache, before = model.cache(x), model.predict(x)
+    model.ensemble = compress(model.ensemble, x, 20)
+    assert model.n_trees == 20
+    assert (np.abs(model.predict(x) - before) < 0.2 * before.std(axis=0)).mean() > 0.95
+    model.step(x, model.predict(x) - before)
+    assert model.n_trees == 21
+    np.testing.assert_array_equal(cache.update(), model.predict(x))
 
 
 def test_outputs_that_never_change_and_trees_without_splits_are_kept():

@@ -6,7 +6,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from gbrl_trees import plain_predict, random_ensemble, random_rows
+from gbrl_trees import plain_predict, random_ensemble, random_rows, trained_model
 
 from optgap.gbrl.errors import GBTError
 from optgap.gbrl.export_c import c_header, export_c, float_literal
@@ -48,6 +48,17 @@ def test_c_says_bit_for_bit_what_the_trees_say(tmp_path, oblivious, categorical,
     np.testing.assert_array_equal(
         compiled_predictions(tmp_path, ensemble, x).view(np.int32), plain_predict(ensemble, x).view(np.int32)
     )
+
+
+@pytest.mark.parametrize("growth", ["greedy", "oblivious"])
+def test_c_says_bit_for_bit_what_a_trained_model_says(tmp_path, growth):
+    model, trained = trained_model(growth)
+    other = np.random.default_rng(3).normal(size=(500, 5)).astype(np.float32)
+    # Rows on every threshold that there is, of every feature.
+    numeric = model.ensemble.threshold[(model.ensemble.feature >= 0) & (model.ensemble.feature != 1)]
+    x = np.concatenate([trained, other, np.repeat(numeric[:, None], 5, axis=1)])
+    said = compiled_predictions(tmp_path, model.ensemble, x)
+    np.testing.assert_array_equal(said.view(np.int32), model.predict(x).view(np.int32))
 
 
 @pytest.mark.parametrize("oblivious", [False, True])

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from gbrl_trees import plain_predict, random_ensemble, random_rows
+from gbrl_trees import plain_predict, random_ensemble, random_rows, trained_model
 
 from optgap.gbrl.errors import GBTError
 from optgap.gbrl.export_onnx import export_onnx
@@ -30,6 +30,14 @@ def test_onnxruntime_says_what_the_trees_say(tmp_path, oblivious, categorical, m
     np.testing.assert_allclose(y, plain_predict(ensemble, x), atol=2e-6)
     one = onnxruntime_predictions(tmp_path / "trees.onnx", x[:1])  # a path of its own in the runtime
     np.testing.assert_allclose(one, plain_predict(ensemble, x[:1]), atol=2e-6)
+
+
+@pytest.mark.parametrize("growth", ["greedy", "oblivious"])
+def test_onnxruntime_says_what_a_trained_model_says(tmp_path, growth):
+    pytest.importorskip("onnx")
+    model, x = trained_model(growth)
+    export_onnx(model.ensemble, tmp_path / "trees.onnx")
+    np.testing.assert_allclose(onnxruntime_predictions(tmp_path / "trees.onnx", x), model.predict(x), atol=2e-6)
 
 
 def test_trees_of_a_leaf_alone(tmp_path):

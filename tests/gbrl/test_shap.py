@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from gbrl_trees import plain_predict, plain_shapley, random_ensemble, random_rows, subset_worth
+from gbrl_trees import plain_predict, plain_shapley, random_ensemble, random_rows, subset_worth, trained_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -31,6 +31,18 @@ def test_values_and_expectation_add_up_to_the_prediction(depth, oblivious):
     values, expected = shap_values(ensemble, x)
     assert values.shape == (20, 12, 3)
     np.testing.assert_allclose(values.sum(axis=1) + expected, plain_predict(ensemble, x), atol=1e-5)
+
+
+@pytest.mark.parametrize("growth", ["greedy", "oblivious"])
+def test_a_trained_model_is_explained(growth):
+    model, x = trained_model(growth)
+    values, expected = shap_values(model.ensemble, x)
+    predicted = model.predict(x)
+    np.testing.assert_allclose(values.sum(axis=1) + expected, predicted, atol=1e-5)
+    # Each tree's covers are the rows themselves, so the expectation is the mean of the predictions.
+    np.testing.assert_allclose(expected, predicted.mean(axis=0), atol=1e-5)
+    strongest = np.abs(values).mean(axis=0).argmax(axis=0)
+    assert strongest.tolist() in ([0, 2, 4], [0, 3, 4])  # what each output was made of
 
 
 def test_a_feature_that_no_tree_splits_gets_exactly_nothing():

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from optgap.gbrl.config import OptimizerConfig, TreeConfig
 from optgap.gbrl.ensemble import Ensemble
+from optgap.gbrl.model import GBTModel
 
 CODES = 4  # of a categorical feature: 0, 1, 2, 3
 
@@ -36,7 +38,7 @@ def random_ensemble(
 
     for _ in range(n_trees):
         levels = [split() for _ in range(depth)]
-        queue, next_node, leaves = [(0, float(rng.integers(50, 100)))], 1, 0
+        queue, next_node, leaves = [(0, int(rng.integers(50, 100)))], 1, 0
         while queue:
             level, cover = queue.pop(0)
             leaf = level == depth or (not oblivious and rng.random() < 0.2)
@@ -47,7 +49,7 @@ def random_ensemble(
             if leaf:
                 leaves += 1
             else:
-                share = float(rng.integers(cover + 1))
+                share = int(rng.integers(cover + 1))
                 queue += [(level + 1, share), (level + 1, cover - share)]
                 next_node += 2
         tree_start.append(len(nodes["feature"]))
@@ -67,6 +69,26 @@ def random_ensemble(
         is_categorical=is_categorical,
         oblivious=oblivious,
     )
+
+
+def trained_model(growth: str, n_trees: int = 40) -> tuple[GBTModel, np.ndarray]:
+    """A model of three outputs, and the rows (300, 5) that it was trained on: a category, gaps, values that repeat."""
+    rng = np.random.default_rng(12)
+    x = rng.normal(size=(300, 5)).astype(np.float32)
+    x[:, 1] = rng.integers(CODES, size=300)
+    x[:, 2] = np.round(x[:, 2], 1)
+    x[rng.random((300, 5)) < 0.1] = np.nan
+    signal = np.nan_to_num(x, nan=1.0)
+    y = np.stack(
+        [np.sin(2 * signal[:, 0]) + (signal[:, 1] == 2), signal[:, 2] * signal[:, 3], signal[:, 4] > 0], axis=1
+    )
+    tree = TreeConfig(max_depth=5, growth=growth, n_bins=64, nan_allowed=True)
+    optimizers = [OptimizerConfig(0, 2, learning_rate=0.3), OptimizerConfig(2, 3, schedule="linear", schedule_trees=50)]
+    model = GBTModel(5, 3, tree, optimizers, bias=y.mean(axis=0), categorical=np.arange(5) == 1)
+    binned = model.bin(x)
+    for _ in range(n_trees):
+        model.step(binned, model.predict(x) - y)
+    return model, x
 
 
 GRID = np.linspace(-1, 1, 9, dtype=np.float32) / np.float32(3)  # thresholds, and values of rows that lie on them
@@ -100,10 +122,10 @@ def plain_predict(ensemble: Ensemble, x: np.ndarray) -> np.ndarray:
     return out
 
 
-def subset_worth(ensemble: Ensemble, x: np.ndarray, known: set[int]) -> np.ndarray:
+def subset_worth(ensemble: Ensemble, x: np.ndarray, known: set[int]) -> Any:
     """(D,): the expected outputs of row ``x`` where only the features ``known`` are: Lundberg et al. 2018, algorithm 1."""
 
-    def descend(tree: int, node: int) -> np.ndarray:
+    def descend(tree: int, node: int) -> Any:
         start, f = ensemble.tree_start[tree], ensemble.feature[node]
         if f < 0:
             leaf = ensemble.leaf_start[tree] + ensemble.left[node]
