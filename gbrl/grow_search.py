@@ -27,33 +27,28 @@ def _search_feature(s: Any, begin: Any, end: Any, f: Any, part: Any) -> None:
     if s.oblivious:
         s.by_bin[part] = 0.0
     for first in range(begin, end, siblings):
-        smaller_first = (
-            nodes.end[first] - nodes.begin[first] <= nodes.end[first + siblings - 1] - nodes.begin[first + siblings - 1]
-        )
-        base = np.intp(0)
+        last = first + siblings - 1
+        smaller = first if nodes.end[first] - nodes.begin[first] <= nodes.end[last] - nodes.begin[last] else last
         for turn in range(siblings):
-            node = first + (turn if smaller_first else 1 - turn)
-            if turn == 1 and nodes.derived[node]:
-                sibling, base = base, nodes.kept[node] * s.features.start[-1] + s.features.start[f]
-                take_away(s.features, f, s.one.shape[1], s.histograms, base, sibling)
+            node = smaller if turn == 0 else first + last - smaller
+            base = _base(s, node, f, part)
+            if nodes.derived[node]:
+                take_away(s.features, f, s.one.shape[1], s.histograms, base, _base(s, smaller, f, part))
             else:
-                base = _summed(s, node, f, part)
-            _search_node(s, node, begin, f, part, base)
+                P, left, right = s.one.shape[1], nodes.begin[node], nodes.end[node]
+                fill(s.features, f, s.rows.row, s.rows.gradient, P, left, right, s.histograms, base)
+        for node in range(first, last + 1):
+            _search_node(s, node, begin, f, part, _base(s, node, f, part))
     if s.oblivious:
         _choose_for_level(s, f, part)
 
 
 @njit(**INLINED)
-def _summed(s: Any, node: Any, f: Any, part: Any) -> Any:
-    """Sum a node's histogram of a feature; its first bin."""
-    bins = s.features.start[-1]
+def _base(s: Any, node: Any, f: Any, part: Any) -> Any:
+    """The first bin of a node's histogram of a feature: among those that are kept, or one of the thread's two."""
     if s.nodes.kept[node] >= 0:
-        base = s.nodes.kept[node] * bins + s.features.start[f]
-    else:
-        base = len(s.histograms.counts) - (part + 1) * MAX_CODES
-    begin, end, P = s.nodes.begin[node], s.nodes.end[node], s.one.shape[1]
-    fill(s.features, f, s.rows.row, s.rows.gradient, P, begin, end, s.histograms, base)
-    return base
+        return s.nodes.kept[node] * s.features.start[-1] + s.features.start[f]
+    return len(s.histograms.counts) - (2 * part + 1 + node % 2) * MAX_CODES
 
 
 @njit(**INLINED)

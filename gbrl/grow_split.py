@@ -77,7 +77,8 @@ def _split(s: Any, node: Any, f: Any, at: Any, nan_right: Any, left: Any, depth:
         off = nodes.total[left * P + d] - n_left * nodes.mean[node * P + d]
         square += off * off
         for child in range(left, left + 2):
-            nodes.mean[child * P + d] = nodes.total[child * P + d] / max(nodes.end[child] - nodes.begin[child], 1)
+            rows = nodes.end[child] - nodes.begin[child]
+            nodes.mean[child * P + d] = nodes.total[child * P + d] / rows if rows else nodes.mean[node * P + d]
     nodes.gain[node] = square * n / (n_left * (n - n_left)) if 0 < n_left < n else 0.0
     if len(s.features.direction):
         _bound(s, node, f, left)

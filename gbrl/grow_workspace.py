@@ -122,7 +122,7 @@ def workspace(
     bins = int(start[-1])
     enough = SUBTRACT_ROWS * bins // F + 1
     kept = min(1 << depth >> 2, n // enough, KEPT_BYTES // (bins * (8 * P + 4)))
-    places = kept * bins + threads * MAX_CODES
+    places = kept * bins + 2 * threads * MAX_CODES
     free = np.arange(kept, -1, -1, dtype=np.int32)  # [0] is the count, then kept - 1 down to 0
     candidates = Candidates(
         np.empty((threads, MAX_CODES + 1), np.int32),

@@ -37,7 +37,7 @@ class Features(NamedTuple):
 
 
 class Histograms(NamedTuple):
-    """Sums and counts by bin: some nodes' for all features, and one for one feature a thread after those."""
+    """Sums and counts by bin: some nodes' for all features, then two a thread of 256 bins for one feature."""
 
     sums: F64  # (bins * P,)
     counts: I32  # (bins,)
@@ -66,15 +66,16 @@ def fill(
         for k in range(0, P, LANES):
             clear(sums, b * P + k)
     codes = features.codes[f]
+    # Indices are unsigned where it matters: numba need not ask whether they count from the end.
     if P == LANES:
         for r in range(begin, end):
-            b = base + np.intp(codes[rows[r]])
-            counts[b] += 1
+            b = base + np.intp(codes[np.uintp(rows[np.uintp(r)])])
+            counts[np.uintp(b)] += 1
             add(sums, b * LANES, gradients, r * LANES)
     else:
         for r in range(begin, end):
-            b = base + np.intp(codes[rows[r]])
-            counts[b] += 1
+            b = base + np.intp(codes[np.uintp(rows[np.uintp(r)])])
+            counts[np.uintp(b)] += 1
             for k in range(0, P, LANES):
                 add(sums, b * P + k, gradients, r * P + k)
 
@@ -125,15 +126,15 @@ def candidates_of(
     entries = 1
     bins[0] = -1
     for b in range(features.n_bins[f]):
-        bins[entries] = b
-        entries += counts[base + b] > 0
+        bins[np.uintp(entries)] = b
+        entries += counts[np.uintp(base + b)] > 0
     nan = counts[last] if features.nan_allowed else 0
     for side in range(2 if nan else 1):
         # Rows with NaN are on the left in the first round: with those below a threshold, or without a category.
         within = nan if categorical == (side == 1) else 0
         rows[side, 0] = within
         for e in range(1, entries):
-            rows[side, e] = counts[base + bins[e]] + (within if categorical else rows[side, e - 1])
+            rows[side, e] = counts[np.uintp(base + bins[e])] + (within if categorical else rows[side, e - 1])
         for k in range(0, P, LANES):
             total = register()
             if within:

@@ -20,13 +20,14 @@ from optgap.gbrl.rows import F32, as_rows, in_parallel
 BLOCK_VALUES = 4096  # feature values of a block of rows: 16 KiB
 BLOCK_ROWS = 256  # at most
 FEW_ROWS = 4  # below this, a row at a time
+NO_MOMENTS = np.zeros((0, LANES), np.float32)
 
 
 class Outputs(NamedTuple):
     """What trees have made of n rows so far; P columns, of which the first D count."""
 
     out: F32  # (n, P)
-    first: F32  # (n, P) Adam's first moments; (0, P) if no output is under Adam
+    first: F32  # (n, P) Adam's first moments; no rows if no output is under Adam
     second: F32  # (n, P) Adam's second moments, likewise
 
 
@@ -40,7 +41,7 @@ def initial_outputs(ensemble: Ensemble, rows: int) -> Outputs:
     out = np.zeros((rows, padded_outputs(ensemble.n_outputs)), np.float32)
     out[:, : ensemble.n_outputs] = ensemble.bias
     if ensemble.additive:
-        return Outputs(out, out[:0], out[:0])
+        return Outputs(out, NO_MOMENTS, NO_MOMENTS)
     return Outputs(out, np.zeros_like(out), np.zeros_like(out))
 
 
@@ -70,16 +71,17 @@ def running_means(ensemble: Ensemble, x: F32, decay: float, threads: int = 1) ->
 def _walk(trees: Trees, oblivious: bool, x: F32, outputs: Outputs, first: int, last: int, threads: int) -> bool:
     n, F = x.shape
     block = max(1, min(n, BLOCK_ROWS, BLOCK_VALUES // F))
+    by_column = (F, block) if oblivious and block >= FEW_ROWS else (0, 0)
 
     def work(begin: int, end: int, _: int) -> bool:
-        columns = np.empty((F, block) if oblivious and block >= FEW_ROWS else (0, 0), np.float32)
-        leaves = np.empty(block, np.int32)
-        here = outputs if end - begin == n else Outputs(*(part[begin:end] for part in outputs))
+        here = Outputs(*(part[begin:end] for part in outputs))
+        columns, leaves = np.empty(by_column, np.float32), np.empty(block, np.int32)
         return bool(_add_trees(trees, oblivious, x[begin:end], here, first, last, columns, leaves))
 
-    if threads == 1 or n < 2 * FEW_ROWS:
-        return work(0, n, 0)
-    return all(in_parallel(threads, n, work))
+    if threads > 1 and n >= 2 * FEW_ROWS:
+        return all(in_parallel(threads, n, work))
+    columns, leaves = np.empty(by_column, np.float32), np.empty(block, np.int32)
+    return bool(_add_trees(trees, oblivious, x, outputs, first, last, columns, leaves))
 
 
 def predict(ensemble: Ensemble, x: ArrayLike, threads: int = 1) -> NDArray[np.float32]:
@@ -147,33 +149,32 @@ def _add_trees(
 @njit(**INLINED)
 def _leaves_of_few(trees: Any, tree: Any, oblivious: Any, plain: Any, rows: Any, leaves: Any) -> None:
     """The leaf of each row, row by row: the trees' turns overlap in the processor."""
-    root = trees.tree_start[tree]
+    root = np.uintp(trees.tree_start[tree])
     feature, threshold, left = trees.feature, trees.threshold, trees.left
     for i in range(len(rows)):
-        node, leaf = root, 0
-        f = np.intp(feature[node])
-        while f >= 0:
+        row, node, leaf = rows[i], root, 0
+        while feature[node] >= 0:
+            f = np.uintp(feature[node])  # unsigned: numba need not ask whether it counts from the end
             if plain:
-                right = rows[i, f] > threshold[node]
+                right = row[f] > threshold[node]
             else:
-                right = goes_right(rows[i, f], threshold[node], trees.is_categorical[f], trees.nan_right[node])
+                right = goes_right(row[f], threshold[node], trees.is_categorical[f], trees.nan_right[node])
             if oblivious:
                 # Any node of a level tells its split, so that no turn waits for the one before it.
                 leaf = 2 * leaf + right
-                node = 2 * node - root + 1
+                node = node + node - root + np.uintp(1)
             else:
-                node = root + left[node] + right
-            f = np.intp(feature[node])
+                node = root + np.uintp(left[node]) + np.uintp(right)
         leaves[i] = leaf if oblivious else left[node]
 
 
 @njit(**INLINED)
 def _greedy_leaves(trees: Any, tree: Any, plain: Any, rows: Any, leaves: Any) -> None:
     """The same, a level of turns at a time, without a branch that depends on the row."""
-    root = trees.tree_start[tree]
+    root = np.uintp(trees.tree_start[tree])
     feature, threshold, left = trees.feature, trees.threshold, trees.left
     leaves[: len(rows)] = root
-    begin, end = root, root + 1  # of the level's nodes
+    begin, end = trees.tree_start[tree], trees.tree_start[tree] + 1  # of the level's nodes
     while True:
         splits = 0
         for of_level in range(begin, end):
@@ -182,15 +183,15 @@ def _greedy_leaves(trees: Any, tree: Any, plain: Any, rows: Any, leaves: Any) ->
             break
         begin, end = end, end + 2 * splits
         for i in range(len(rows)):
-            node = np.intp(leaves[i])
-            f = max(np.intp(feature[node]), 0)
+            node = np.uintp(leaves[i])
+            f = np.uintp(max(feature[node], 0))
             if plain:
                 right = rows[i, f] > threshold[node]
             else:
                 right = goes_right(rows[i, f], threshold[node], trees.is_categorical[f], trees.nan_right[node])
-            leaves[i] = root + left[node] + right if feature[node] >= 0 else node
+            leaves[i] = root + np.uintp(left[node]) + np.uintp(right) if feature[node] >= 0 else node
     for i in range(len(rows)):
-        leaves[i] = left[leaves[i]]
+        leaves[i] = left[np.uintp(leaves[i])]
 
 
 @njit(**INLINED)
