@@ -18,7 +18,6 @@ from optgap.agents.gbt.config import GBTPPOConfig
 from optgap.agents.gbt.features import FeatureMap
 from optgap.agents.nn.distributions import action_interface
 from optgap.co.core import InputError
-from optgap.gbrl.binning import Binner
 from optgap.gbrl.config import OptimizerConfig
 from optgap.gbrl.ensemble import Ensemble
 from optgap.gbrl.errors import GBTError
@@ -75,11 +74,8 @@ class TreeActorCritic(nn.Module):
 
     def hold(self, observations: Tree) -> Tree:
         rows = self.features.rows(map_tree(lambda tensor: tensor.cpu(), observations))
-        tree = self.config.tree()
         with _one_line():
-            self._rows = Binner.fit_transform(
-                rows, tree.n_bins, tree.binning, self.features.categorical, tree.nan_allowed
-            )
+            self._rows = next(iter(self.models.values())).bin(rows)  # features are binned alike for every model
             self._caches = [model.cache(self._rows) for model in self.models.values()]
         return torch.arange(len(rows), device=self.place.device)
 
@@ -97,9 +93,9 @@ class TreeActorCritic(nn.Module):
         loss.backward()
         assert self._leaf.grad is not None, "minimize follows evaluate"
         gradients = (self._leaf.grad * len(self._leaf)).cpu().numpy()
-        for head in (gradients[:, :-1], gradients[:, -1:]):
-            norms = np.linalg.norm(head, axis=1, keepdims=True)
-            head *= self.config.max_grad_norm / np.maximum(norms, self.config.max_grad_norm)
+        for part in (gradients[:, :-1], gradients[:, -1:]):
+            norms = np.linalg.norm(part, axis=1, keepdims=True)
+            part *= self.config.max_grad_norm / np.maximum(norms, self.config.max_grad_norm)
         batch, first = self._rows.take(self._chosen), 0
         with _one_line():
             for (name, model), cache in zip(self.models.items(), self._caches, strict=True):

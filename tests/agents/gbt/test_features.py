@@ -17,7 +17,7 @@ SIMPLE = st.sampled_from(
         spaces.Discrete(3),
         spaces.Discrete(4, start=-2),
         spaces.MultiDiscrete([2, 5]),
-        spaces.MultiDiscrete([[2, 5], [3, 3]], start=[[1, 1], [0, 7]]),
+        spaces.MultiDiscrete(np.array([[2, 5], [3, 3]]), start=np.array([[1, 1], [0, 7]])),
         spaces.MultiBinary((2, 2)),
         spaces.Box(-1, 1, (2, 3)),
         spaces.Box(0, 255, (4,), np.uint8),
