@@ -52,7 +52,7 @@ class BQConfig:
     """Updates after which more of them are made; ``checkpoint_interval`` is a multiple, so that no file holds them."""
     own_instances: int = 64
     """Instances that are solved for it each time."""
-    own_states: int = 16
+    own_states: int = 8
     """Sub-instances that are labelled of each of them."""
     crop: float = 0.3
     """Share of updates that see the nearest candidates alone, as decoding on a large instance does."""
