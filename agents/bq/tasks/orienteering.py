@@ -180,7 +180,7 @@ class OrienteeringTask(Task):
                 paths.append(np.concatenate([path[:spot], nodes[best]]))
                 walked.append(spot)
         if chosen:
-            yield self.encode(chosen, paths) | {"walked": np.array(walked)}
+            yield {**self.encode(chosen, paths), "walked": np.array(walked)}
 
     def tokens(self, labels: Labels, share: float) -> int:
         return 2 + int(max(1, round(share * labels["xy"].shape[1])))  # the budget reaches no further
