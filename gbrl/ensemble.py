@@ -268,6 +268,13 @@ class Ensemble:
         self._demand(bool((within & np.where(leaf, self.left >= 0, self.left > number)).all()), "left points astray")
         self._demand(bool(((self.feature >= -1) & (self.feature < self.n_features)).all()), "feature out of range")
         self._demand(not np.isnan(self.threshold).any(), "a threshold is NaN")
+        if self.oblivious:  # complete trees: leaves in order after all splits, children of node k at 2 k + 1
+            width = np.diff(self.leaf_start)
+            self._demand(bool((width & (width - 1) == 0).all()), "an oblivious tree is not complete")
+            splits = width[tree] - 1
+            self._demand(bool((leaf == (number >= splits)).all()), "an oblivious tree is not complete")
+            expected = np.where(leaf, number - splits, 2 * number + 1)
+            self._demand(bool((self.left == expected).all()), "left points astray")
 
     def _demand(self, holds: bool, found: str) -> None:
         if not holds:

@@ -20,18 +20,22 @@ def as_rows(x: ArrayLike, columns: int | None, name: str) -> F32:
     Raises:
         GBTError: not a matrix of numbers, or not of that many columns.
     """
-    ready = isinstance(x, np.ndarray) and x.dtype == np.float32 and x.flags.c_contiguous and x.ndim == 2
-    if ready and columns in (None, x.shape[1]):
+    if isinstance(x, np.ndarray) and _ready(x) and columns in (None, x.shape[1]):
         return x
     try:
         with np.errstate(over="ignore"):
-            rows = np.ascontiguousarray(x, np.float32)
+            # Writeable also: numba would compile every kernel anew for arrays that are not.
+            rows = np.require(x, np.float32, ["C", "A", "W"])
     except (TypeError, ValueError):
         raise GBTError(f"{name}: expected numbers, found {type(x).__name__} that do not convert") from None
     if np.ndim(x) != 2 or (columns is not None and rows.shape[1] != columns):
         expected = f"(rows, {columns if columns is not None else 'features'})"
         raise GBTError(f"{name}: shape {np.shape(x)}; expected {expected}")
     return rows
+
+
+def _ready(x: NDArray[Any]) -> bool:
+    return x.dtype == np.float32 and x.ndim == 2 and x.flags.carray
 
 
 def in_parallel(threads: int, entries: int, work: Callable[[int, int, int], Any]) -> list[Any]:
