@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from optgap.co.core import InputError
 from optgap.envs.gym_config import GymConfig
+from optgap.envs.minigrid_view import View
 
 
 class CategoricalGrid(gym.ObservationWrapper[dict[str, Any], Any, dict[str, Any]], RecordConstructorArgs):
@@ -34,6 +35,7 @@ class CategoricalGrid(gym.ObservationWrapper[dict[str, Any], Any, dict[str, Any]
         gym.ObservationWrapper.__init__(self, env)
         from minigrid.core.constants import COLOR_TO_IDX, OBJECT_TO_IDX, STATE_TO_IDX
         from minigrid.core.mission import MissionSpace
+        from minigrid.minigrid_env import MiniGridEnv
 
         space = env.observation_space
         if not (isinstance(space, spaces.Dict) and isinstance(space.spaces.get("mission"), MissionSpace)):
@@ -53,6 +55,10 @@ class CategoricalGrid(gym.ObservationWrapper[dict[str, Any], Any, dict[str, Any]
                 sentence = mission.mission_func(*(word for _, word in choice))
                 self._words[sentence] = np.array([index for index, _ in choice], np.uint8)
         self.observation_space = spaces.Dict(parts)
+        inner: Any = env.unwrapped
+        own = (type(inner).gen_obs, type(inner).gen_obs_grid)
+        if own == (MiniGridEnv.gen_obs, MiniGridEnv.gen_obs_grid):
+            inner.gen_obs = View(inner)
 
     def observation(self, observation: dict[str, Any]) -> dict[str, Any]:
         shown = {"image": observation["image"].reshape(-1), "direction": observation["direction"]}

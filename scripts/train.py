@@ -39,6 +39,7 @@ from tables import failures, gap_table, percent
 RESUMABLE = ("resume", "total_steps", "minutes", "device", "threads", "final_seconds", "final_episodes")
 ENDLESS = 2**62  # steps
 VALIDATE_EVERY, SHARE = 10, 0.1  # least updates between two validations, and their share of the time
+LINE_SECONDS = 10.0  # from one line to the next at least, where nothing is validated
 SHOWN = 10  # solvers in the last table, besides weights and SCIP
 CALIBRATION = 20.0  # seconds, at most a tenth of the time: after them the steps that fit in ``minutes`` are known
 
@@ -250,9 +251,12 @@ class Training:
 
     def _validate(self, metrics: Any) -> None:
         """Measure the gap, note it among the metrics, and keep the weights where it is the smallest so far."""
-        if self.validation is None or self.agent.updates == self.validated:
+        if self.agent.updates == self.validated:
             return
         self.validated, begun = self.agent.updates, time.perf_counter()
+        if self.validation is None:
+            self.validated_at, self.validation_seconds = begun, LINE_SECONDS * SHARE
+            return
         self.gap = metrics["validation/gap"] = self.validation.gap(self.agent)
         self.validated_at = time.perf_counter()
         self.validation_seconds = self.validated_at - begun

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium import spaces
@@ -58,6 +59,24 @@ def test_a_mission_is_the_words_in_its_gaps(config):
         shown, _ = env.reset(seed=seed)
         words = [gap[word] for gap, word in zip(space.ordered_placeholders, shown["mission"], strict=True)]
         assert space.mission_func(*words) == env.unwrapped.mission
+
+
+@pytest.mark.parametrize("env_id", [*(ENVIRONMENTS.load(name)().id for name in NAMES), "MiniGrid-LavaCrossingS9N1-v0"])
+def test_the_fast_view_is_the_one_of_minigrid(env_id):
+    """Over random play, doors and things carried included."""
+    ours, theirs = MiniGridConfig(env_id).make(), gym.make(env_id)
+    ours.action_space.seed(0)
+    for seed in range(3):
+        shown, expected = ours.reset(seed=seed)[0], theirs.reset(seed=seed)[0]
+        for _ in range(150):
+            np.testing.assert_array_equal(shown["image"], expected["image"].ravel())
+            assert shown["direction"] == expected["direction"]
+            action = ours.action_space.sample()
+            answers = ours.step(action), theirs.step(action)
+            (shown, *others), (expected, *rest) = answers
+            assert others == rest
+            if others[1] or others[2]:
+                break
 
 
 def test_any_other_grid_by_its_id():
