@@ -32,16 +32,16 @@ def optgap_batch(name: str, copies: int, **size: Any) -> Iterator[int]:
     import optgap  # noqa: F401  (registers the environments)
 
     envs: Any = gymnasium.make_vec(name, num_envs=copies, vectorization_mode="vector_entry_point", **size)
-    envs.reset(seed=0)
-    count = envs.action_masks().shape[1]
+    seen, _ = envs.reset(seed=0)
+    count = seen["action_mask"].shape[1]
     rank = np.random.default_rng(0).permuted(np.tile(np.arange(1, count + 1), (copies, 1)), axis=1)
     action_of = np.argsort(np.concatenate([np.zeros((copies, 1), int), rank], 1), 1) - 1  # (copies, rank)
     every, rank = np.arange(copies), rank.astype(np.int16)  # the integers on which NumPy is fastest
     over = np.zeros(copies, bool)
     while True:
         began_anew = int(over.sum())  # these copies reset in this call: not a step
-        actions = action_of[every, (envs.action_masks() * rank).max(1)]
-        _, _, terminated, truncated, _ = envs.step(actions)
+        actions = action_of[every, (seen["action_mask"] * rank).max(1)]
+        seen, _, terminated, truncated, _ = envs.step(actions)
         over = terminated | truncated
         yield copies - began_anew
 
