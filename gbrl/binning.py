@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from optgap.gbrl.config import BINNINGS, MAX_BINS
 from optgap.gbrl.errors import GBTError
-from optgap.gbrl.lanes import KERNEL, count_below
+from optgap.gbrl.lanes import INNER, KERNEL, count_below
 from optgap.gbrl.rows import F32, as_rows, in_parallel
 
 U8 = NDArray[np.uint8]
@@ -195,14 +195,14 @@ def _fit(
     return binner, codes
 
 
-@njit(**KERNEL)
+@njit(**INNER)
 def _between(low: Any, high: Any) -> Any:
     """The float32 midway between two, low itself if rounding or infinities leave nothing below high."""
     middle = np.float32(np.float64(low) + (np.float64(high) - np.float64(low)) / 2)
     return middle if low <= middle < high else low
 
 
-@njit(**KERNEL)
+@njit(**INNER)
 def _edges(values: Any, edges: Any, n_bins: Any, quantile: Any) -> Any:
     """Write the edges of a numeric feature whose values are given in order, NaN last; how many bins there are."""
     m = len(values)
@@ -246,7 +246,7 @@ def _edges(values: Any, edges: Any, n_bins: Any, quantile: Any) -> Any:
     return found + 1
 
 
-@njit(**KERNEL)
+@njit(**INNER)
 def _categories(values: Any, codes: Any, most: Any) -> Any:
     """Write the codes of a categorical feature whose values are given in order, NaN last; how many there are."""
     found = 0

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from optgap.gbrl.histogram import MAX_CODES, candidates_of, constrain, fill, take_away
-from optgap.gbrl.lanes import INLINED, KERNEL
+from optgap.gbrl.lanes import INLINED, INNER, KERNEL
 
 
 @njit(**KERNEL)
@@ -21,7 +21,7 @@ def search(s: Any, begin: Any, end: Any, first: Any, last: Any, part: Any) -> No
             s.best.gain[:, f] = -np.inf
 
 
-@njit(**KERNEL)
+@njit(**INNER)
 def _search_feature(s: Any, begin: Any, end: Any, f: Any, part: Any) -> None:
     nodes, siblings = s.nodes, 2 if begin > 0 else 1
     if s.oblivious:

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from optgap.gbrl.histogram import held
-from optgap.gbrl.lanes import INLINED, KERNEL, LANES, add, move
+from optgap.gbrl.lanes import INLINED, INNER, KERNEL, LANES, add, move
 
 
 @njit(**KERNEL)
@@ -60,7 +60,7 @@ def advance(s: Any, begin: Any, end: Any, depth: Any) -> Any:
     return after
 
 
-@njit(**KERNEL)
+@njit(**INNER)
 def _split(s: Any, node: Any, f: Any, at: Any, nan_right: Any, left: Any, depth: Any) -> None:
     """Make the nodes ``left`` and ``left + 1`` at ``depth`` the children of a node."""
     nodes, P = s.nodes, s.one.shape[1]

@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from optgap.gbrl.lanes import INLINED, KERNEL, LANES, add, clear, contrast, gather, register, subtract
+from optgap.gbrl.lanes import INLINED, INNER, LANES, add, clear, contrast, gather, register, subtract
 
 F64 = NDArray[np.float64]
 I32 = NDArray[np.int32]
@@ -165,7 +165,7 @@ def held(value: Any, low: Any, high: Any) -> Any:
     return min(max(value, low), high)
 
 
-@njit(**KERNEL)
+@njit(**INNER)
 def constrain(
     features: Any,
     f: Any,

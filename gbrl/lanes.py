@@ -18,9 +18,11 @@ LANES = 8
 intrinsic: Any = numba.extending.intrinsic  # its own type counts the typing context among the arguments of a call
 
 # No reference counts: a kernel allocates nothing. Division as in C. Threads run kernels at the same time.
-KERNEL: dict[str, Any] = {"cache": True, "_nrt": False, "error_model": "numpy", "nogil": True}
+KERNEL: dict[str, Any] = {"cache": True, "_nrt": False, "error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True}
+# A kernel for other kernels, without the door for Python, which takes as long to compile as the kernel.
+INNER: dict[str, Any] = {**KERNEL, "no_cpython_wrapper": True}
 # What a kernel calls in its loops: a call that is not inlined hands over every field of every array of its tuples.
-INLINED: dict[str, Any] = {**KERNEL, "forceinline": True}
+INLINED: dict[str, Any] = {**INNER, "forceinline": True}
 
 F32x8 = ir.VectorType(ir.FloatType(), LANES)
 F64x8 = ir.VectorType(ir.DoubleType(), LANES)

@@ -14,7 +14,7 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from optgap.gbrl.ensemble import Ensemble, Trees, padded_outputs
-from optgap.gbrl.lanes import INLINED, KERNEL, LANES, descend
+from optgap.gbrl.lanes import INLINED, INNER, KERNEL, LANES, descend
 from optgap.gbrl.rows import F32, as_rows, in_parallel
 
 BLOCK_VALUES = 4096  # feature values of a block of rows: 16 KiB
@@ -213,7 +213,7 @@ def _oblivious_leaves(trees: Any, tree: Any, plain: Any, columns: Any, rows: Any
         node = 2 * node - root + 1
 
 
-@njit(**KERNEL)
+@njit(**INNER)
 def _transpose(rows: Any, columns: Any) -> None:
     for i in range(len(rows)):
         for f in range(rows.shape[1]):

@@ -1,7 +1,8 @@
 """Checkpoints: a folder of safetensors and json, written atomically, read with every name and shape checked.
 
 ``weights.safetensors`` holds the module's state, ``optimizer.safetensors`` the optimizer's (absent from published
-weights), ``state.json`` everything else: format version, classes, configurations, seed, counters, running statistics.
+weights), ``replay.safetensors`` the transitions that an off-policy agent goes on learning from, ``state.json``
+everything else: format version, classes, configurations, seed, counters, running statistics.
 Nothing is pickled, and a class that ``state.json`` names is taken only from optgap or from a package that the caller
 has imported already: a file from a stranger cannot run code.
 """
@@ -24,6 +25,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from optgap.agents.common.contracts import Agent
@@ -32,6 +34,7 @@ from optgap.co.core import InputError
 FORMAT_VERSION = 1
 
 WEIGHTS, OPTIMIZER, STATE = "weights.safetensors", "optimizer.safetensors", "state.json"
+REPLAY = "replay.safetensors"
 VALUE = "value"  # "<parameter>/value" in the optimizer's file: what the learner's parameter is
 
 
@@ -58,6 +61,7 @@ class Checkpoint:
     statistics: dict[str, float]
     weights: dict[str, Tensor]
     optimizer: dict[str, Tensor] | None
+    replay: dict[str, Tensor] | None
 
     def restore(
         self,
@@ -101,12 +105,13 @@ def write_checkpoint(
     optimizer: torch.optim.Optimizer | None = None,
     statistics: Mapping[str, float] | None = None,
     learner: nn.Module | None = None,
+    replay: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Write the folder ``path``; a kill at any moment leaves the previous checkpoint or the new one, never a mixture.
 
     Without ``optimizer`` the folder holds weights to be used, not a training run to be resumed. ``learner`` is the
     module whose parameters the optimizer moves where that is not ``module`` (which then holds their average, say); its
-    weights are kept beside the optimizer's state.
+    weights are kept beside the optimizer's state. ``replay`` is kept as it is.
 
     Raises:
         InputError: the folder cannot be written, or a configuration cannot be expressed in json.
@@ -122,6 +127,7 @@ def write_checkpoint(
         "updates": agent.updates,
         "statistics": dict(statistics or {}),
         "optimizer": optimizer is not None,
+        "replay": replay is not None,
     }
     try:
         text = json.dumps(state, indent=2, allow_nan=False) + "\n"
@@ -139,6 +145,8 @@ def write_checkpoint(
             if learner is not None:
                 tensors |= {f"{name}/{VALUE}": tensor for name, tensor in learner.state_dict().items()}
             (partial / OPTIMIZER).write_bytes(to_bytes(_plain(tensors)))
+        if replay is not None:
+            save_file(dict(replay), partial / REPLAY)
         (partial / STATE).write_text(text, encoding="utf-8")
         for file in partial.iterdir():
             _sync(file)
@@ -195,6 +203,7 @@ def read_checkpoint(path: str | Path, agent: type | None = None, env_config: Any
         statistics=statistics,
         weights=_read_tensors(path / WEIGHTS),
         optimizer=_read_tensors(path / OPTIMIZER) if _entry(file, state, "optimizer", bool) else None,
+        replay=_read_tensors(path / REPLAY) if state.get("replay") is True else None,
     )
 
 

@@ -91,3 +91,8 @@ AGENTS.register(
     "gbt-ppo",
     AgentEntry("optgap.agents.ppo.agent:PPO", "optgap.agents.gbt.config:GBTPPOConfig", "optgap.agents.gbt.recipes:PPO"),
 )
+AGENTS.register("dqn", AgentEntry("optgap.agents.dqn.agent:DQN", "optgap.agents.dqn.config:DQNConfig"))
+AGENTS.register(
+    "gbt-dqn",
+    AgentEntry("optgap.agents.dqn.agent:DQN", "optgap.agents.gbt.config:GBTDQNConfig", "optgap.agents.gbt.recipes:DQN"),
+)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from optgap.agents.common.approximator import Outputs
 from optgap.agents.common.tensors import Tree, map_tree
-from optgap.agents.gbt.config import GBTPPOConfig
+from optgap.agents.gbt.config import TreeSettings
 from optgap.agents.gbt.features import FeatureMap
 from optgap.agents.nn.distributions import action_interface
 from optgap.co.core import InputError
@@ -36,7 +36,7 @@ class TreeActorCritic(nn.Module):
     parameter of their own that Adam moves.
     """
 
-    def __init__(self, observation_space: gym.Space[Any], action_space: gym.Space[Any], config: GBTPPOConfig) -> None:
+    def __init__(self, observation_space: gym.Space[Any], action_space: gym.Space[Any], config: TreeSettings) -> None:
         super().__init__()
         self.config = config
         self.features = FeatureMap(observation_space)

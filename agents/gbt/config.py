@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from optgap.agents.common.on_policy_config import require
+from optgap.agents.dqn.config import DQNConfig
+from optgap.agents.gbt.growth import GrowthSettings
 from optgap.agents.ppo.config import PPOConfig
 from optgap.co.core import InputError
 from optgap.gbrl.config import OptimizerConfig, TreeConfig
@@ -11,21 +14,15 @@ from optgap.gbrl.errors import GBTError
 
 
 @dataclass
-class GBTPPOConfig(PPOConfig):
-    """PPO whose policy and value are boosted trees (Fuhrer et al. 2024, arXiv 2407.08250): a tree a gradient step.
+class TreeSettings:
+    """Policy and value are boosted trees (Fuhrer et al. 2024, arXiv 2407.08250): a tree a gradient step.
 
     Every row of a minibatch gives the gradient of its own loss at the trees' outputs, and a new tree is fitted to them;
     ``learning_rate`` is how far it moves the parameters of the action distribution. ``hidden_sizes`` belongs to
     perceptrons and is not read.
-
-    Raises:
-        InputError: a value is out of its range.
     """
 
     policy: str = "optgap.agents.gbt.actor_critic:TreeActorCritic"
-    num_envs: int = 16
-    rollout_length: int = 256
-    minibatch_size: int = 512
     learning_rate: float = 0.05
     max_grad_norm: float = 100.0
     """The gradient of a row, at the distribution's parameters and at the value, is scaled down to this norm."""
@@ -56,10 +53,10 @@ class GBTPPOConfig(PPOConfig):
     log_std_rate: float = 3e-3
     """Box actions: step size of the log standard deviations, by Adam, or of the trees that predict them."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check_trees(self) -> None:
+        """Raise an :class:`InputError` where a value is out of its range."""
         for name in ("value_rate", "log_std_rate"):
-            self._require(name, getattr(self, name) > 0, "a number above 0")
+            require(self, name, getattr(self, name) > 0, "a number above 0")
         try:
             self.tree()
             self.head(0, 1, self.learning_rate)
@@ -74,3 +71,35 @@ class GBTPPOConfig(PPOConfig):
     def head(self, start: int, stop: int, rate: float) -> OptimizerConfig:
         """How the outputs ``start:stop`` follow the trees."""
         return OptimizerConfig(start, stop, self.optimizer, rate)
+
+
+@dataclass
+class GBTPPOConfig(TreeSettings, PPOConfig):
+    """PPO with trees. Fields are those of :class:`TreeSettings` and of PPO."""
+
+    num_envs: int = 16
+    rollout_length: int = 256
+    minibatch_size: int = 512
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_trees()
+
+
+@dataclass
+class GBTDQNConfig(GrowthSettings, DQNConfig):
+    """Deep Q-learning with trees: few large gradient steps, a tree each."""
+
+    policy: str = "optgap.agents.dqn.trees:TreeActionValues"
+    batch_size: int = 4096
+    minibatch_size: int = 2048
+    epochs: int = 4
+    learning_rate: float = 0.3
+    """Share of its mean error by which a leaf moves its rows."""
+    max_trees: int = 500
+    """At twice this number the ensemble is compressed to it."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require("max_trees", self.max_trees >= 1, "an integer of at least 1")
+        self.tree()

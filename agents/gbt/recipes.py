@@ -56,3 +56,5 @@ PPO: dict[str, Recipe] = {
     **{f"minigrid-{name}": _GRID for name in _GRIDS},
     "minigrid": _GRID,
 }
+
+DQN: dict[str, Recipe] = {}
