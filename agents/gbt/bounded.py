@@ -1,0 +1,56 @@
+"""Trees whose number stays bounded while they learn, and whose former outputs are the outputs of their first trees."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optgap.gbrl.binning import BinnedRows
+from optgap.gbrl.compress import compress
+from optgap.gbrl.model import GBTModel
+from optgap.gbrl.predict import add_trees, checked_rows, initial_outputs
+
+F32 = NDArray[np.float32]
+
+
+def outputs_then_and_now(model: GBTModel, rows: F32, then: int) -> tuple[F32, F32]:
+    """Outputs (n, D) of the first ``then`` trees, and of all of them, in one pass.
+
+    An ensemble never changes a tree, so its first trees are what it was: a target network needs no copy.
+    """
+    ensemble = model.ensemble
+    rows = checked_rows(ensemble, rows)
+    outputs = initial_outputs(ensemble, len(rows))
+    add_trees(ensemble, rows, outputs, 0, then, model.threads)
+    before = outputs.out[:, : model.n_outputs].copy()
+    add_trees(ensemble, rows, outputs, then, model.n_trees, model.threads)
+    return before, np.ascontiguousarray(outputs.out[:, : model.n_outputs])
+
+
+def descend(
+    model: GBTModel, binned: BinnedRows, targets: F32, output: NDArray[np.int64], rows: list[NDArray[np.int64]]
+) -> float:
+    """One tree for each of the minibatches ``rows``, towards ``targets``; the mean squared error before.
+
+    Args:
+        model: its outputs are moved.
+        binned: n rows.
+        targets: (n,) what one output of each row should be.
+        output: (n,) which output; the others are left where they are.
+        rows: numbers of rows, a minibatch each.
+    """
+    cache = model.cache(binned)
+    errors = cache.outputs[np.arange(len(targets)), output] - targets
+    before = float(np.square(errors).mean())
+    for part in rows:
+        gradients = np.zeros((len(part), model.n_outputs), np.float32)
+        gradients[np.arange(len(part)), output[part]] = cache.outputs[part, output[part]] - targets[part]
+        model.step(binned.take(part), gradients)
+        cache.update()
+    return before
+
+
+def keep_bounded(model: GBTModel, rows: F32, n_trees: int) -> None:
+    """At twice ``n_trees`` trees, replace the ensemble by one of ``n_trees`` that says nearly the same on ``rows``."""
+    if model.n_trees >= 2 * n_trees:
+        model.ensemble = compress(model.ensemble, rows, n_trees)
