@@ -47,7 +47,7 @@ class TreeConfig:
     standardised over the batch, so that every output counts alike. "cosine": of the gradients as they are, which ranks
     splits as the cosine score of GBRL (arXiv 2407.08250) does."""
     n_bins: int = 256
-    """Bins of a numeric feature and categories of a categorical one at most, 2 to 256."""
+    """Bins of a numeric feature at most, 2 to 256. A categorical one has a bin a category, up to 256."""
     binning: str = "quantile"
     """Where the edges of a numeric feature's bins lie: "quantile" (as many rows a bin) or "uniform" (equal widths)."""
     min_leaf: int = 1
