@@ -126,7 +126,7 @@ def _tsp_arrive(network: Network, state: RouteState, b: int, j: int, added: floa
     if state.n_left[b] == 0:
         added += edge(network, b, j, 0)
     state.length[b] += added
-    return added  # type: ignore[no-any-return]
+    return added
 
 
 @njit(cache=True, **KERNEL)
