@@ -35,7 +35,7 @@ imports: .venv/.installed-dev
 
 # tests/house holds the wheel test and runs the commands of README.md and CONTRIBUTING.md.
 tests: .venv/.installed-dev
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
 
 test-slow: .venv/.installed-dev
 	$(BIN)/python -m pytest -m slow
