@@ -1,0 +1,70 @@
+"""Whole episodes, as many in each copy of the environment, so that their mean is no mean of the quickest ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+from optgap.agents.common.evaluation import play_episodes
+from optgap.envs.gym_config import GymConfig
+
+
+class Lottery(gym.Env):
+    """Episodes of one step, or of nine, at even odds; reward 1 a step for action 1."""
+
+    observation_space = spaces.Discrete(10)
+    action_space = spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.left = 1 if self.np_random.random() < 0.5 else 9
+        return np.int64(self.left), {}
+
+    def step(self, action):
+        self.left -= 1
+        return np.int64(self.left), float(action), self.left == 0, False, {}
+
+
+if "optgap-test/Lottery-v0" not in gym.registry:
+    gym.register("optgap-test/Lottery-v0", entry_point=Lottery)
+CONFIG = GymConfig("optgap-test/Lottery-v0")
+
+
+def always(action: int) -> Any:
+    return lambda observation, masks: np.full(len(observation), action)
+
+
+@pytest.mark.parametrize("count", [1, 5, 16, 37])
+def test_as_many_whole_episodes_as_asked(count):
+    found = play_episodes(always(1), CONFIG, count, seed=0)
+    assert len(found.returns) == len(found.lengths) == count
+    assert set(found.lengths) <= {1, 9}
+    np.testing.assert_array_equal(found.returns, found.lengths)  # the reset steps between episodes are no steps
+    again = play_episodes(always(1), CONFIG, count, seed=0)
+    np.testing.assert_array_equal(found.returns, again.returns)
+
+
+def test_short_episodes_count_no_more_than_long_ones():
+    found = play_episodes(always(1), CONFIG, 1600, seed=1)
+    assert abs(found.lengths.mean() - 5) < 0.4  # the first 1600 to end would have a mean near 3
+
+
+def test_random_actions_are_allowed_ones_and_follow_the_seed():
+    found = play_episodes(None, CONFIG, 800, seed=0)
+    assert abs(found.returns.sum() / found.lengths.sum() - 0.5) < 0.05
+    masked = GymConfig("optgap-test/MaskedChoice-v0")  # raises at a forbidden action
+    assert len(play_episodes(None, masked, 20, seed=0).returns) == 20
+    first, second = (play_episodes(None, masked, 20, seed=3).returns for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_it_can_be_stopped():
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        play_episodes(None, CONFIG, 1, seed=0, check=stop)
