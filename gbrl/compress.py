@@ -37,7 +37,7 @@ def compress(ensemble: Ensemble, x: ArrayLike, n_trees: int) -> Ensemble:
     While a model learns, with a bound of N trees and the rows of the latest rollouts::
 
         if model.n_trees >= 2 * N:
-            model.ensemble = compress(model.ensemble, rows, N)
+            model.compress(rows, N)
 
     A cache of the model notices. Weights may be negative, so that monotone constraints do not outlive it, and the new
     leaf values are no mean gradients, so that control variates from them mean nothing. Memory for T trees and D outputs
@@ -75,6 +75,7 @@ def compress(ensemble: Ensemble, x: ArrayLike, n_trees: int) -> Ensemble:
     first = kept.leaf_start[:-1] - merged.leaf_start[chosen]
     change = _refit(leaves[chosen] + first[:, None].astype(np.int32), missed - missed.mean(axis=0), len(kept.value))
     kept.value[:] += change.astype(np.float32)
+    kept.steps = ensemble.steps
     return kept
 
 
@@ -107,6 +108,7 @@ def _merged(ensemble: Ensemble) -> Ensemble:
     merged = _empty(ensemble, ensemble.bias)
     for nodes, values in kinds.values():
         merged.append(nodes, values.astype(np.float32), np.ones(ensemble.n_outputs, np.float32))
+    merged.steps = ensemble.steps
     return merged
 
 

@@ -72,6 +72,7 @@ class Ensemble:
     bias            (D,) float32        the output before the first tree
     is_categorical  (F,) bool           feature holds integer codes
     adam            (3, D) float32      beta1, beta2, epsilon of outputs under Adam; zeros for SGD
+    steps           () int64            trees appended so far, those that a compression took away included
     ==============  ==================  ==============================================================================
 
     ``oblivious``: the nodes of a level share feature, threshold and nan_right, and trees are complete.
@@ -94,6 +95,7 @@ class Ensemble:
         is_categorical: NDArray[Any],
         oblivious: bool,
         adam: NDArray[Any] | None = None,
+        steps: NDArray[Any] | int | None = None,
     ) -> None:
         self.bias = np.array(bias, np.float32)
         self.is_categorical = np.array(is_categorical, np.bool_)
@@ -101,6 +103,9 @@ class Ensemble:
         self.adam = np.zeros((3, len(self.bias)), np.float32) if adam is None else np.array(adam, np.float32)
         self.additive = not self.adam.any()  # the output is a sum over the trees: none is under Adam
         self.n_trees = len(tree_start) - 1
+        if steps is not None and np.size(steps) != 1:
+            raise GBTError(f"ensemble: steps has {np.size(steps)} entries; expected one")
+        self.steps = self.n_trees if steps is None else int(np.ravel(steps)[0])
         self._n_nodes, self._n_leaves = len(feature), len(value)
         self._trees: Trees | None = None  # kept for as long as no tree is added
         self._data: dict[str, NDArray[Any]] = {
@@ -140,6 +145,11 @@ class Ensemble:
     @property
     def n_outputs(self) -> int:
         return len(self.bias)
+
+    @property
+    def compressed(self) -> bool:
+        """Whether trees were taken away, so that leaf values need not be mean gradients."""
+        return self.steps != self.n_trees
 
     @property
     def tree_start(self) -> I64:
@@ -223,6 +233,7 @@ class Ensemble:
         self._room("tree_start", trees + 1)[trees] = n
         self._room("leaf_start", trees + 1)[trees] = leaves
         self._n_nodes, self._n_leaves, self.n_trees, self._trees = n, leaves, trees, None
+        self.steps += 1
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_trees": None}  # a copy's arrays are its own
@@ -246,7 +257,8 @@ class Ensemble:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Everything but ``oblivious``, by the names of the constructor."""
         names = ("tree_start", "leaf_start", *NODE_FIELDS, *ROW_FIELDS, "bias", "is_categorical", "adam")
-        return {name: np.ascontiguousarray(getattr(self, name)) for name in names}
+        arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in names}
+        return arrays | {"steps": np.array(self.steps, np.int64)}
 
     def check(self) -> None:
         """Raise :class:`GBTError` unless every number within keeps kernels inside their arrays and out of cycles."""
@@ -255,6 +267,7 @@ class Ensemble:
             self._demand(getattr(self, name).shape == (n,), f"{name} has not one entry a node")
         self._demand(self._data["rate"].shape[0] == self.n_trees, "rate has not one row a tree")
         self._demand(self.adam.shape == (3, D), "adam is not (3, D)")
+        self._demand(self.steps >= self.n_trees, "steps is below the number of trees")
         for name, end in (("tree_start", n), ("leaf_start", leaves)):
             start = getattr(self, name)
             well = len(start) == self.n_trees + 1 and start[0] == 0 and start[-1] == end and (np.diff(start) > 0).all()

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from optgap.gbrl import storage
 from optgap.gbrl.binning import BinnedRows, Binner
+from optgap.gbrl.compress import compress
 from optgap.gbrl.config import OptimizerConfig, TreeConfig
 from optgap.gbrl.ensemble import Ensemble
 from optgap.gbrl.errors import GBTError
@@ -86,6 +87,11 @@ class GBTModel:
     def n_trees(self) -> int:
         return self.ensemble.n_trees
 
+    @property
+    def steps(self) -> int:
+        """Trees fitted so far, by which schedules and Adam's correction go: compression does not set it back."""
+        return self.ensemble.steps
+
     def bin(self, x: ArrayLike) -> BinnedRows:
         """Fit bins to the rows ``x`` (n, F), and put them in: for the steps on all of them and on their minibatches."""
         tree = self.tree
@@ -102,6 +108,8 @@ class GBTModel:
             x: (n, F) rows, which are binned for this step alone; or rows from :meth:`bin`.
             gradients: (n, D), each row's own (of a mean loss: times the number of rows).
         """
+        if self.ensemble.compressed:
+            self._require_compressible()
         binned = x if isinstance(x, BinnedRows) else self.bin(x)
         if not np.array_equal(binned.binner.is_categorical, self.ensemble.is_categorical):
             raise GBTError("features: binned with other features or categories than the model's")
@@ -113,9 +121,13 @@ class GBTModel:
         decay = self.tree.control_variate_decay
         if decay is not None and self.n_trees and np.isfinite(targets).all():
             targets = less_variance(targets, running_means(self.ensemble, binned.x, decay, self.threads))
-        grow = import_module(BACKENDS[self.backend]).grow
-        tree = grow(binned, targets, self.tree, self.feature_weights, self.monotone, self.threads)
-        self.ensemble.append(tree.nodes, tree.value, step_sizes(self.optimizers, self.n_trees, self.n_outputs))
+        tree = self._backend().grow(binned, targets, self.tree, self.feature_weights, self.monotone, self.threads)
+        self.ensemble.append(tree.nodes, tree.value, step_sizes(self.optimizers, self.steps, self.n_outputs))
+
+    def compress(self, x: ArrayLike, n_trees: int) -> None:
+        """Go on with at most ``n_trees`` trees that say nearly the same on the rows ``x`` (n, F): see :func:`compress`."""
+        self._require_compressible()
+        self.ensemble = compress(self.ensemble, x, n_trees)
 
     def predict(self, x: ArrayLike) -> NDArray[np.float32]:
         """Outputs (n, D) float32 of the rows ``x`` (n, F), or (D,) of a single row (F,).
@@ -173,6 +185,20 @@ class GBTModel:
             raise GBTError(f"{os.fspath(path)}: contents that do not fit together ({error})") from None
         model.ensemble = ensemble
         return model
+
+    def _backend(self) -> Any:
+        try:
+            return import_module(BACKENDS[self.backend])
+        except ModuleNotFoundError as error:
+            raise GBTError(
+                f"backend {self.backend!r}: the module {error.name} is not there; expected it installed"
+            ) from None
+
+    def _require_compressible(self) -> None:
+        if len(self.monotone):
+            raise GBTError("monotone constraints do not outlive a compression; expected a model without them")
+        if self.tree.control_variate_decay is not None:
+            raise GBTError("control variates are no running means after a compression; expected a model without them")
 
     def _descend(self, rows: F32, outputs: Outputs, first: int) -> None:
         whole = add_trees(self.ensemble, rows, outputs, first, self.n_trees, self.threads)

@@ -1,7 +1,7 @@
 """How the outputs follow the trees: step sizes and Adam's constants, one optimiser a slice of outputs.
 
 Under Adam the moments belong to a row: they run along the leaves that the row falls into, from the first tree to the last
-(see :class:`optgap.gbrl.ensemble.Ensemble`), so an optimiser has no state but the number of trees.
+(see :class:`optgap.gbrl.ensemble.Ensemble`), so an optimiser has no state but the number of steps.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optgap.gbrl.binning import BinnedRows
-from optgap.gbrl.compress import compress
 from optgap.gbrl.model import GBTModel
 from optgap.gbrl.predict import add_trees, checked_rows, initial_outputs
 
@@ -53,4 +52,4 @@ def descend(
 def keep_bounded(model: GBTModel, rows: F32, n_trees: int) -> None:
     """At twice ``n_trees`` trees, replace the ensemble by one of ``n_trees`` that says nearly the same on ``rows``."""
     if model.n_trees >= 2 * n_trees:
-        model.ensemble = compress(model.ensemble, rows, n_trees)
+        model.compress(rows, n_trees)

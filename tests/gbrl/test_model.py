@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from optgap.gbrl import storage
 from optgap.gbrl.binning import Binner
+from optgap.gbrl.compress import compress
 from optgap.gbrl.config import OptimizerConfig, TreeConfig
 from optgap.gbrl.errors import GBTError
 from optgap.gbrl.gradients import less_variance
-from optgap.gbrl.model import GBTModel
+from optgap.gbrl.model import BACKENDS, GBTModel
 from optgap.gbrl.optimizers import step_sizes
 
 
@@ -308,3 +309,42 @@ def test_the_engine_imports_no_heavy_package():
         "assert not {'torch', 'matplotlib', 'sklearn'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_a_compressed_model_goes_on_where_its_schedule_stood(tmp_path):
+    x, y = problem(np.random.default_rng(0))
+    head = OptimizerConfig(0, 2, learning_rate=0.4, schedule="linear", final_learning_rate=0.2, schedule_trees=10)
+    model = model_of(optimizers=[head])
+    fit(model, x, y, 5)
+    model.compress(x, 2)
+    assert (model.n_trees, model.steps) == (2, 5)
+    model.save(tmp_path / "model")
+    for same in (copy.deepcopy(model), pickle.loads(pickle.dumps(model)), GBTModel.load(tmp_path / "model")):  # noqa: S301
+        same.step(x, y)
+        assert same.steps == 6
+        np.testing.assert_allclose(same.ensemble.rate[-1], 0.3)
+
+
+def test_what_a_compression_would_break_is_refused():
+    x, y = problem(np.random.default_rng(0))
+    variates = model_of(TreeConfig(control_variate_decay=0.9))
+    constrained = model_of(monotone=[1, 0, 0, 0])
+    for model, message in ((variates, "control variates"), (constrained, "monotone constraints")):
+        fit(model, x, y, 4)
+        whole = model.ensemble
+        with pytest.raises(GBTError, match=message):
+            model.compress(x, 2)
+        assert model.ensemble is whole
+        model.ensemble = compress(whole, x, 2)
+        with pytest.raises(GBTError, match=message):
+            model.step(x, y)
+        assert model.n_trees == 2
+
+
+def test_a_backend_that_is_not_there_is_one_clear_error(monkeypatch):
+    x, y = problem(np.random.default_rng(0))
+    monkeypatch.setitem(BACKENDS, "torch", "optgap.gbrl.nowhere")
+    model = model_of(backend="torch")
+    with pytest.raises(GBTError, match=r"backend 'torch': the module optgap\.gbrl\.nowhere is not there"):
+        model.step(x, y)
+    assert model.n_trees == 0
