@@ -233,6 +233,17 @@ class Cache:
         self._ensemble, self._trees, self._state = model.ensemble, -1, initial_outputs(model.ensemble, 0)
         self.update()
 
+    def slide(self, kept: int, x: ArrayLike) -> F32:
+        """Forget all but the last ``kept`` rows, and take the rows ``x`` (n, F) in behind them."""
+        self.update()
+        new = Cache(self._model, as_rows(x, self._model.n_features, "features"))
+        first = len(self._rows) - kept
+        self._rows = np.concatenate([self._rows[first:], new._rows])
+        parts = zip(self._state, new._state, strict=True)
+        self._state = Outputs(*(np.concatenate([old[first:], added]) if len(old) else old for old, added in parts))
+        self.outputs = self._state.out[:, : self._model.n_outputs]
+        return self.outputs
+
     def update(self) -> F32:
         """Let the model's new trees change the outputs; all of its trees, if its ensemble is another one."""
         model = self._model

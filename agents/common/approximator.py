@@ -31,8 +31,11 @@ class Approximator(Protocol):
         """Outputs of observations as the environment gives them, NumPy arrays (B, ...); no gradient is kept."""
         ...
 
-    def hold(self, observations: Tree) -> Tree:
-        """Take the observations of an update, tensors (N, ...); what is returned, a row an observation, is evaluated."""
+    def hold(self, observations: Tree, kept: int = 0) -> Tree:
+        """Take the observations of an update, tensors (N, ...); what is returned, a row an observation, is evaluated.
+
+        The first ``kept`` observations are those that the last ``kept`` rows of the call before were.
+        """
         ...
 
     def evaluate(self, held: Tree) -> Outputs:
@@ -63,7 +66,7 @@ class Network:
         with torch.no_grad():
             return Outputs(*self.module(to_tensors(observations, self.device)))
 
-    def hold(self, observations: Tree) -> Tree:
+    def hold(self, observations: Tree, kept: int = 0) -> Tree:
         self.module.train()
         return observations
 

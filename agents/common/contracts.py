@@ -96,3 +96,18 @@ AGENTS.register(
     "gbt-dqn",
     AgentEntry("optgap.agents.dqn.agent:DQN", "optgap.agents.gbt.config:GBTDQNConfig", "optgap.agents.gbt.recipes:DQN"),
 )
+AGENTS.register("a2c", AgentEntry("optgap.agents.a2c.agent:A2C", "optgap.agents.a2c.config:A2CConfig"))
+AGENTS.register("awr", AgentEntry("optgap.agents.awr.agent:AWR", "optgap.agents.awr.config:AWRConfig"))
+AGENTS.register(
+    "gbt-a2c",
+    AgentEntry("optgap.agents.a2c.agent:A2C", "optgap.agents.gbt.config:GBTA2CConfig", "optgap.agents.gbt.recipes:A2C"),
+)
+AGENTS.register(
+    "gbt-awr",
+    AgentEntry("optgap.agents.awr.agent:AWR", "optgap.agents.gbt.config:GBTAWRConfig", "optgap.agents.gbt.recipes:AWR"),
+)
+AGENTS.register("sac", AgentEntry("optgap.agents.sac.agent:SAC", "optgap.agents.sac.config:SACConfig"))
+AGENTS.register(
+    "gbt-sac",
+    AgentEntry("optgap.agents.sac.agent:SAC", "optgap.agents.gbt.config:GBTSACConfig", "optgap.agents.gbt.recipes:SAC"),
+)

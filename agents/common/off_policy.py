@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from optgap.agents.common.checkpoint import STATE, import_trusted, read_checkpoint, write_checkpoint
 from optgap.agents.common.collector import Collector, spaces_of
 from optgap.agents.common.contracts import Callback
+from optgap.agents.common.policies import load_policy
 from optgap.agents.common.replay import Replay
 from optgap.agents.common.rollout import Decision
 from optgap.agents.common.seeding import Stream, derived_seed, seed_learner, separate_generators
 from optgap.agents.common.tensors import Tree, is_single, map_tree, resolve_device
-from optgap.agents.common.on_policy import load_policy
 from optgap.co.core import InputError
 from optgap.envs.registry import EnvironmentConfig
 
@@ -57,6 +57,8 @@ class OffPolicyConfig:
     """Steps that each of these random actions is held: where only a long push leads anywhere new, more than 1."""
     gamma: float = 0.99
     """Discount factor, in [0, 1]."""
+    n_steps: int = 1
+    """Steps of a transition: of more than 1, rewards reach earlier states sooner, and targets mix in past policies."""
     batch_size: int = 4096
     """Transitions drawn for an update."""
     minibatch_size: int = 128
@@ -72,7 +74,7 @@ class OffPolicyConfig:
 
     def __post_init__(self) -> None:
         names = ("num_envs", "rollout_length", "capacity", "replay_mib", "warmup_steps", "warmup_hold", "batch_size")
-        for name in (*names, "minibatch_size", "epochs", "checkpoint_interval"):
+        for name in (*names, "minibatch_size", "epochs", "n_steps", "checkpoint_interval"):
             self._require(name, getattr(self, name) >= 1, "an integer of at least 1")
         self._require("warmup_steps", self.warmup_steps <= self.capacity, f"at most capacity = {self.capacity}")
         self._require("gamma", 0 <= self.gamma <= 1, "a number in [0, 1]")
@@ -129,7 +131,7 @@ class OffPolicyAgent:
                 if self._collector is None or self.updates % self.config.checkpoint_interval == 0:
                     self._collector = self._restart()
                 rollout, metrics = self._collector.collect(self._play)
-                self.replay.add(rollout, *self._last)
+                self.replay.add(rollout, *self._last, self.config.gamma, self.config.n_steps)
                 taken = int(rollout.valid.sum())
                 self.steps += taken
                 self.updates += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -92,6 +92,23 @@ class RolloutBuffer:
         self.rewards[t] = rewards
         self.terminated[t] = terminated
         self.truncated[t] = truncated
+
+    @classmethod
+    def join(cls, rollouts: Sequence[RolloutBuffer]) -> RolloutBuffer:
+        """Rollouts of the same environments, each of which goes on where the one before ended, as one rollout."""
+        joined = cls(0, rollouts[0].num_envs)
+        joined.length = sum(rollout.length for rollout in rollouts)
+
+        def along_time(*arrays: NDArray[Any]) -> NDArray[Any]:
+            return np.concatenate(arrays)
+
+        joined.observations = map_tree(along_time, *(rollout.observations for rollout in rollouts))
+        joined.values = np.concatenate([*(rollout.values[:-1] for rollout in rollouts), rollouts[-1].values[-1:]])
+        masks = [rollout.masks for rollout in rollouts if rollout.masks is not None]
+        joined.masks = np.concatenate(masks) if masks else None
+        for name in ("actions", "log_probabilities", "rewards", "terminated", "truncated", "valid"):
+            setattr(joined, name, np.concatenate([getattr(rollout, name) for rollout in rollouts]))
+        return joined
 
     def estimate_advantages(self, gamma: float, gae_lambda: float) -> None:
         """Fill ``advantages`` and ``returns``; row T of ``values`` must hold the value of the last observation."""

@@ -21,7 +21,7 @@ from optgap.co.core import InputError
 from optgap.gbrl.config import OptimizerConfig
 from optgap.gbrl.ensemble import Ensemble
 from optgap.gbrl.errors import GBTError
-from optgap.gbrl.model import GBTModel
+from optgap.gbrl.model import Cache, GBTModel
 
 
 class TreeActorCritic(nn.Module):
@@ -58,6 +58,7 @@ class TreeActorCritic(nn.Module):
         else:
             alone = config.head(0, 1, config.value_rate)
             self.models = {"policy": self._model(heads, bias[:-1]), "value": self._model([alone], bias[-1:])}
+        self._caches: list[Cache] = []
         self._rates = {name: [head.learning_rate for head in model.optimizers] for name, model in self.models.items()}
         self.place: Tensor
         self.register_buffer("place", torch.empty(0), persistent=False)  # is where the module is
@@ -72,11 +73,15 @@ class TreeActorCritic(nn.Module):
         with torch.no_grad():
             return self._outputs(torch.from_numpy(np.hstack(found)).to(self.place.device))
 
-    def hold(self, observations: Tree) -> Tree:
+    def hold(self, observations: Tree, kept: int = 0) -> Tree:
         rows = self.features.rows(map_tree(lambda tensor: tensor.cpu(), observations))
         with _one_line():
             self._rows = next(iter(self.models.values())).bin(rows)  # features are binned alike for every model
-            self._caches = [model.cache(self._rows) for model in self.models.values()]
+            if kept:
+                for cache in self._caches:
+                    cache.slide(kept, rows[kept:])
+            else:
+                self._caches = [model.cache(self._rows) for model in self.models.values()]
         return torch.arange(len(rows), device=self.place.device)
 
     def evaluate(self, held: Tree) -> Outputs:
@@ -87,9 +92,6 @@ class TreeActorCritic(nn.Module):
 
     def minimize(self, loss: Tensor, learning_rate: float) -> None:
         share = learning_rate / self.config.learning_rate
-        self.optimizer.zero_grad()
-        for group in self.optimizer.param_groups:
-            group["lr"] = share * self.config.log_std_rate
         loss.backward()
         assert self._leaf.grad is not None, "minimize follows evaluate"
         gradients = (self._leaf.grad * len(self._leaf)).cpu().numpy()
@@ -105,7 +107,11 @@ class TreeActorCritic(nn.Module):
                 model.step(batch, gradients[:, first:last])
                 cache.update()
                 first = last
-        self.optimizer.step()
+        if self.log_std is not None:  # a step of an optimizer that moves nothing takes as long as half a tree
+            for group in self.optimizer.param_groups:
+                group["lr"] = share * self.config.log_std_rate
+            self.optimizer.step()
+            self.optimizer.zero_grad()
 
     def check_state(self, state: Mapping[str, Tensor]) -> None:
         """Raise a ValueError of one line unless ``load_state_dict(state)`` can follow."""

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from optgap.agents.a2c.config import A2CConfig
+from optgap.agents.awr.config import AWRConfig
 from optgap.agents.common.on_policy_config import require
 from optgap.agents.dqn.config import DQNConfig
 from optgap.agents.gbt.growth import GrowthSettings
 from optgap.agents.ppo.config import PPOConfig
+from optgap.agents.sac.config import SACConfig
 from optgap.co.core import InputError
-from optgap.gbrl.config import OptimizerConfig, TreeConfig
+from optgap.gbrl.config import OptimizerConfig
 from optgap.gbrl.errors import GBTError
 
 
 @dataclass
-class TreeSettings:
+class TreeSettings(GrowthSettings):
     """Policy and value are boosted trees (Fuhrer et al. 2024, arXiv 2407.08250): a tree a gradient step.
 
     Every row of a minibatch gives the gradient of its own loss at the trees' outputs, and a new tree is fitted to them;
-    ``learning_rate`` is how far it moves the parameters of the action distribution. ``hidden_sizes`` belongs to
-    perceptrons and is not read.
+    ``learning_rate`` is how far it moves the parameters of the action distribution.
     """
 
     policy: str = "optgap.agents.gbt.actor_critic:TreeActorCritic"
@@ -32,20 +34,6 @@ class TreeSettings:
     """One tree for policy and value, or a tree each (half as fast, and neither splits for the other)."""
     optimizer: str = "sgd"
     """"sgd", or "adam": moments of a row's gradients over the trees, which then cannot be explained or exported."""
-    max_depth: int = 4
-    """Splits from the root to a leaf, 1 to 12."""
-    growth: str = "greedy"
-    """"greedy", or "oblivious": all nodes of a level split alike."""
-    score: str = "cosine"
-    """What a split gains: "cosine" (gradients as they are) or "l2" (every output counts alike)."""
-    n_bins: int = 256
-    """Candidates of a split on a numeric feature, 2 to 256."""
-    binning: str = "quantile"
-    """Where they lie: "quantile" or "uniform"."""
-    min_leaf: int = 1
-    """Rows that a leaf holds at least."""
-    nan_allowed: bool = False
-    """Whether observations may hold NaN (missing numbers); where they go is learned."""
     predicted_std: bool = False
     """Box actions: the trees give the log standard deviations too; otherwise they are the same for every observation."""
     log_std: float = 0.0
@@ -57,16 +45,11 @@ class TreeSettings:
         """Raise an :class:`InputError` where a value is out of its range."""
         for name in ("value_rate", "log_std_rate"):
             require(self, name, getattr(self, name) > 0, "a number above 0")
+        self.tree()
         try:
-            self.tree()
             self.head(0, 1, self.learning_rate)
         except GBTError as error:
             raise InputError(f"{type(self).__name__}: {error}") from None
-
-    def tree(self) -> TreeConfig:
-        """How a tree is grown."""
-        names = ("max_depth", "growth", "score", "n_bins", "binning", "min_leaf", "nan_allowed")
-        return TreeConfig(**{name: getattr(self, name) for name in names})
 
     def head(self, start: int, stop: int, rate: float) -> OptimizerConfig:
         """How the outputs ``start:stop`` follow the trees."""
@@ -80,6 +63,32 @@ class GBTPPOConfig(TreeSettings, PPOConfig):
     num_envs: int = 16
     rollout_length: int = 256
     minibatch_size: int = 512
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_trees()
+
+
+@dataclass
+class GBTA2CConfig(TreeSettings, A2CConfig):
+    """A2C with trees, one a rollout. Fields are those of :class:`TreeSettings` and of A2C."""
+
+    learning_rate: float = 0.15
+    value_rate: float = 0.05
+    normalize_advantage: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_trees()
+
+
+@dataclass
+class GBTAWRConfig(TreeSettings, AWRConfig):
+    """AWR with trees. Fields are those of :class:`TreeSettings` and of AWR."""
+
+    minibatch_size: int = 1024
+    gradient_steps: int = 30
+    value_rate: float = 0.1
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -102,4 +111,35 @@ class GBTDQNConfig(GrowthSettings, DQNConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require("max_trees", self.max_trees >= 1, "an integer of at least 1")
+        self.tree()
+
+
+@dataclass
+class GBTSACConfig(GrowthSettings, SACConfig):
+    """Soft actor-critic with trees: few large gradient steps, a tree each (:mod:`optgap.agents.sac.trees`)."""
+
+    policy: str = "optgap.agents.sac.trees:TreeSoftActorCritic"
+    batch_size: int = 4096
+    minibatch_size: int = 2048
+    epochs: int = 3
+    learning_rate: float = 0.2
+    """Share of its mean error by which a leaf moves the critics at its rows."""
+    policy_rate: float = 0.3
+    """Share of a natural step that the policy takes."""
+    temperature_rate: float = 0.02
+    max_depth: int = 6
+    min_leaf: int = 8
+    policy_batch: int = 512
+    """States that a tree of the policy is fitted to."""
+    policy_steps: int = 1
+    """Trees that an update adds to the policy."""
+    action_pairs: int = 4
+    """Pairs of actions tried in each of them."""
+    max_trees: int = 500
+    """At twice this number an ensemble is compressed to it."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("policy_batch", "policy_steps", "action_pairs", "max_trees"):
+            self._require(name, getattr(self, name) >= 1, "an integer of at least 1")
         self.tree()

@@ -58,3 +58,20 @@ PPO: dict[str, Recipe] = {
 }
 
 DQN: dict[str, Recipe] = {}
+
+A2C: dict[str, Recipe] = {
+    "cartpole": {"num_envs": 16, "rollout_length": 8, "learning_rate": 0.135, "value_rate": 0.047},
+    "acrobot": {"num_envs": 4, "rollout_length": 8, "learning_rate": 0.794, "value_rate": 0.032},
+    "mountaincar": {"num_envs": 16, "rollout_length": 8, "learning_rate": 0.64, "value_rate": 0.033},
+    "lunarlander": {
+        "num_envs": 32,
+        "rollout_length": 5,
+        "gamma": 0.995,
+        "learning_rate": 0.16,
+        "value_rate": 0.042,
+        "entropy_coefficient": 1e-5,
+    },
+}
+
+AWR: dict[str, Recipe] = {}
+SAC: dict[str, Recipe] = {}
