@@ -14,18 +14,18 @@ from optgap.agents.common.rollout import RolloutBuffer
 from optgap.agents.common.tensors import Tree, map_tree
 from optgap.co.core import InputError
 
-FIELDS = ("observations", "actions", "rewards", "next_observations", "terminated", "masks")
+FIELDS = ("observations", "actions", "rewards", "next_observations", "discounts", "masks")
 
 
 class Transitions(NamedTuple):
-    """N transitions: NumPy arrays, or torch tensors after :func:`optgap.agents.common.tensors.to_tensors`."""
+    """N transitions of n steps each, fewer where an episode or a rollout ended."""
 
     observations: Tree  # (N, ...)
     actions: NDArray[Any]  # (N, ...) as the policy means them
-    rewards: NDArray[np.float32]  # (N,)
-    next_observations: Tree  # (N, ...)
-    terminated: NDArray[np.bool_]  # (N,) the next state is worth nothing
-    masks: NDArray[np.bool_] | None  # (N, A) actions allowed in the next state
+    rewards: NDArray[np.float32]  # (N,) sum_k gamma^k r_k over the steps
+    next_observations: Tree  # (N, ...) after the last of them
+    discounts: NDArray[np.float32]  # (N,) what its value counts: gamma^n, 0 where it is terminal
+    masks: NDArray[np.bool_] | None  # (N, A) actions allowed then
 
 
 class Replay:
@@ -47,41 +47,46 @@ class Replay:
             "actions": np.zeros((capacity, *action.shape), action.dtype),
             "rewards": np.zeros(capacity, np.float32),
             "next_observations": _allocate(capacity, observation_space),
-            "terminated": np.zeros(capacity, np.bool_),
+            "discounts": np.zeros(capacity, np.float32),
             "masks": None,
         }
 
     def __len__(self) -> int:
         return self.size
 
-    def add(self, rollout: RolloutBuffer, observation: Tree, masks: NDArray[np.bool_] | None) -> None:
+    def add(
+        self, rollout: RolloutBuffer, observation: Tree, masks: NDArray[np.bool_] | None, gamma: float, n_steps: int = 1
+    ) -> None:
         """Take in a rollout, without the steps that only reset.
 
         Args:
             rollout: T steps of B environments.
             observation: (B, ...) what was observed after its last step.
             masks: (B, A) actions allowed then, where there are masks.
+            gamma: discount factor.
+            n_steps: of a transition; 1 is the usual one.
         """
         assert rollout.actions is not None
-        valid = rollout.valid.ravel()
-
-        def here(array: NDArray[Any]) -> NDArray[Any]:
-            kept: NDArray[Any] = array.reshape(-1, *array.shape[2:])[valid]
-            return kept
-
-        def following(array: NDArray[Any], last: NDArray[Any]) -> NDArray[Any]:
-            return here(np.concatenate([array[1:], np.asarray(last)[None]]))
-
         if rollout.masks is not None and self._arrays["masks"] is None:
             self._arrays["masks"] = np.zeros((self.capacity, rollout.masks.shape[-1]), np.bool_)
-        # An episode's last observation is what its reset step was shown, so the next row holds it too.
+        rewards, discounts, after = several_steps(
+            rollout.rewards, rollout.terminated, rollout.terminated | rollout.truncated, gamma, n_steps
+        )
+        valid = rollout.valid
+        following = after[valid], np.broadcast_to(np.arange(rollout.num_envs), after.shape)[valid]
+
+        def later(array: NDArray[Any], last: NDArray[Any]) -> NDArray[Any]:
+            # An episode's last observation is what its reset step was shown, so the next row holds it too.
+            found: NDArray[Any] = np.concatenate([array, np.asarray(last, array.dtype)[None]])[following]
+            return found
+
         new = Transitions(
-            observations=map_tree(here, rollout.observations),
-            actions=here(rollout.actions),
-            rewards=here(rollout.rewards),
-            next_observations=map_tree(following, rollout.observations, observation),
-            terminated=here(rollout.terminated),
-            masks=None if rollout.masks is None or masks is None else following(rollout.masks, masks),
+            observations=map_tree(lambda array: array[valid], rollout.observations),
+            actions=rollout.actions[valid],
+            rewards=rewards[valid],
+            next_observations=map_tree(later, rollout.observations, observation),
+            discounts=discounts[valid],
+            masks=None if rollout.masks is None or masks is None else later(rollout.masks, masks),
         )
         count = len(new.rewards)
         rows = (self.position + np.arange(count)) % self.capacity
@@ -150,6 +155,35 @@ class Replay:
     def _leaves(self) -> Iterator[tuple[str, NDArray[Any]]]:
         for name in FIELDS:
             yield from _leaves(name, self._arrays[name])
+
+
+def several_steps(
+    rewards: NDArray[np.float32], terminated: NDArray[np.bool_], ended: NDArray[np.bool_], gamma: float, n_steps: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+    """Transitions of up to ``n_steps`` steps from each of T steps of B environments, none across an episode's end.
+
+    Args:
+        rewards: (T, B).
+        terminated: (T, B) the state after the step is worth nothing.
+        ended: (T, B) the episode ended with the step, terminated or truncated.
+        gamma: discount factor.
+        n_steps: steps of a transition, at most.
+
+    Returns:
+        their discounted rewards, their discounts, and the rows of their next observations, (T, B) each.
+    """
+    length = len(rewards)
+    total, discounts = rewards.copy(), (gamma * ~terminated).astype(np.float32)
+    after = np.arange(length)[:, None] + np.ones(rewards.shape, np.int64)
+    on = ~ended
+    for k in range(1, min(n_steps, length)):
+        on[length - k :] = False
+        on[:-k] &= ~ended[k - 1 : -1]
+        first, later = on[:-k], slice(k, None)
+        total[:-k] += first * discounts[:-k] * rewards[later]
+        discounts[:-k] *= np.where(first, gamma * ~terminated[later], 1.0).astype(np.float32)
+        after[:-k] += first
+    return total, discounts, after
 
 
 def _allocate(capacity: int, space: gym.Space[Any]) -> Tree:

@@ -54,9 +54,7 @@ class DQN(OffPolicyAgent):
         config = self.config
         batch = self.replay.sample(config.batch_size, rng)
         values, target = self.policy.pair(batch.next_observations)
-        targets = q_targets(
-            batch.rewards, batch.terminated, values if config.double else target, target, batch.masks, config.gamma
-        )
+        targets = q_targets(batch.rewards, batch.discounts, values if config.double else target, target, batch.masks)
         error = self.policy.fit(batch.observations, batch.actions, targets, rng)
         if self.updates % config.target_interval == 0:
             self.policy.follow()
@@ -89,26 +87,23 @@ class DQN(OffPolicyAgent):
 
 def q_targets(
     rewards: F32,
-    terminated: NDArray[np.bool_],
+    discounts: F32,
     values: F32,
     target: F32,
     masks: NDArray[np.bool_] | None,
-    gamma: float,
 ) -> F32:
     """What Q(s, a) should be, (N,): ``r + gamma Q'(s', argmax_a Q(s', a))``, and r where nothing follows.
 
     Args:
         rewards: (N,).
-        terminated: (N,).
+        discounts: (N,) gamma, or gamma^n after n steps; 0 where the next state is terminal.
         values: (N, A) Q(s', .), which chooses.
         target: (N, A) Q'(s', .), which says what the choice is worth (van Hasselt et al. 2016, equation 4).
         masks: (N, A) allowed actions in s', or None for all; where none is allowed, nothing follows.
-        gamma: discount factor.
     """
     best = _allowed(values, masks).argmax(axis=1)
-    follows = ~terminated if masks is None else ~terminated & masks.any(axis=1)
-    found: F32 = (rewards + gamma * follows * target[np.arange(len(best)), best]).astype(np.float32)
-    return found
+    worth = target[np.arange(len(best)), best]
+    return rewards + discounts * (worth if masks is None else np.where(masks.any(axis=1), worth, 0))
 
 
 def _allowed(values: F32, masks: NDArray[np.bool_] | None) -> F32:

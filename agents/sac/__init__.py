@@ -1,0 +1,1 @@
+"""Soft actor-critic, on networks and on boosted trees."""
