@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from optgap.gbrl.binning import BinnedRows
+from optgap.gbrl.binning import BinnedRows, Binner
 from optgap.gbrl.config import TreeConfig
 from optgap.gbrl.ensemble import padded_outputs
 from optgap.gbrl.errors import GBTError
@@ -57,14 +57,10 @@ def grow(
     Raises:
         GBTError: a gradient that is not finite.
     """
-    (n, D), P = gradients.shape, padded_outputs(gradients.shape[1])
-    middle, scale, prepared = np.empty(D), np.empty(D), np.empty((n, P), np.float32)
-    spoilt, square = prepare(gradients, config.score == "l2", prepared, middle, scale)
-    if spoilt >= 0:
-        raise GBTError(f"gradients: row {spoilt} is {gradients[spoilt].tolist()}; expected finite numbers")
-    room = workspace(binned, prepared, D, config, weight, direction, threads, NOISE * n * square)
+    prepared, middle, scale, floor = on_grid(gradients, config.score)
+    room = workspace(binned, prepared, gradients.shape[1], config, weight, direction, threads, floor)
     F = len(weight)
-    if threads > 1 and n * F >= PARALLEL_CODES:
+    if threads > 1 and len(binned) * F >= PARALLEL_CODES:
         begin, end, depth = 0, plant(room), 0
         while begin < end and depth < config.max_depth:
             level = (begin, end)
@@ -75,20 +71,48 @@ def grow(
     return _finished(room, end, gradients, binned, middle, scale)
 
 
-def _finished(s: Search, end: int, gradients: F32, binned: BinnedRows, middle: F64, scale: F64) -> Tree:
-    nodes, binner = s.nodes, binned.binner
-    feature, bins = nodes.feature[:end], nodes.bin[:end]
+def on_grid(gradients: F32, score: str) -> tuple[F32, F64, F64, float]:
+    """The gradients (n, D) in units of the score, padded to (n, P); their middles and scales; the least gain of a split.
+
+    Raises:
+        GBTError: one is not finite.
+    """
+    n, D = gradients.shape
+    middle, scale, prepared = np.empty(D), np.empty(D), np.empty((n, padded_outputs(D)), np.float32)
+    spoilt, square = prepare(gradients, score == "l2", prepared, middle, scale)
+    if spoilt >= 0:
+        raise GBTError(f"gradients: row {spoilt} is {gradients[spoilt].tolist()}; expected finite numbers")
+    return prepared, middle, scale, NOISE * n * square
+
+
+def node_fields(
+    binner: Binner,
+    feature: NDArray[Any],
+    bins: NDArray[Any],
+    nan_right: NDArray[np.bool_],
+    left: NDArray[Any],
+    rows: NDArray[Any],
+    gain: F64,
+) -> dict[str, NDArray[Any]]:
+    """The fields of an ensemble's nodes, breadth-first, from what was noted of each; only ``rows`` counts for a leaf."""
     leaf = feature < 0
-    left = np.where(leaf, np.cumsum(leaf) - 1, nodes.left[:end]).astype(np.int32)
-    fields = {
+    return {
         "feature": feature,
         "threshold": np.where(leaf, np.float32(0), binner.edges[np.maximum(feature, 0), np.where(leaf, 0, bins)]),
-        "left": left,
-        "nan_right": nodes.nan_right[:end] & ~leaf,
-        "cover": (nodes.end[:end] - nodes.begin[:end]).astype(np.float32),
-        "gain": np.where(leaf, 0, nodes.gain[:end]).astype(np.float32),
+        "left": np.where(leaf, np.cumsum(leaf) - 1, left).astype(np.int32),
+        "nan_right": nan_right & ~leaf,
+        "cover": rows.astype(np.float32),
+        "gain": np.where(leaf, 0, gain).astype(np.float32),
     }
-    value = np.empty((int(leaf.sum()), gradients.shape[1]), np.float32)
+
+
+def _finished(s: Search, end: int, gradients: F32, binned: BinnedRows, middle: F64, scale: F64) -> Tree:
+    nodes = s.nodes
+    feature, rows = nodes.feature[:end], nodes.end[:end] - nodes.begin[:end]
+    fields = node_fields(
+        binned.binner, feature, nodes.bin[:end], nodes.nan_right[:end], nodes.left[:end], rows, nodes.gain[:end]
+    )
+    value = np.empty((int((feature < 0).sum()), gradients.shape[1]), np.float32)
     leaf_values(s, end, gradients, middle, scale, value)  # which lets empty leaves have their ancestor's rows
     return Tree(fields, value)
 
