@@ -100,11 +100,11 @@ AGENTS.register("a2c", AgentEntry("optgap.agents.a2c.agent:A2C", "optgap.agents.
 AGENTS.register("awr", AgentEntry("optgap.agents.awr.agent:AWR", "optgap.agents.awr.config:AWRConfig"))
 AGENTS.register(
     "gbt-a2c",
-    AgentEntry("optgap.agents.a2c.agent:A2C", "optgap.agents.gbt.config:GBTA2CConfig", "optgap.agents.gbt.recipes:A2C"),
+    AgentEntry("optgap.agents.a2c.agent:A2C", "optgap.agents.gbt.config:GBTA2CConfig", "optgap.agents.a2c.recipes:TREES"),
 )
 AGENTS.register(
     "gbt-awr",
-    AgentEntry("optgap.agents.awr.agent:AWR", "optgap.agents.gbt.config:GBTAWRConfig", "optgap.agents.gbt.recipes:AWR"),
+    AgentEntry("optgap.agents.awr.agent:AWR", "optgap.agents.gbt.config:GBTAWRConfig", "optgap.agents.awr.recipes:TREES"),
 )
 AGENTS.register("sac", AgentEntry("optgap.agents.sac.agent:SAC", "optgap.agents.sac.config:SACConfig"))
 AGENTS.register(

@@ -1,0 +1,7 @@
+"""Hyperparameters of A2C by environment."""
+
+from __future__ import annotations
+
+from optgap.agents.common.contracts import Recipe
+
+TREES: dict[str, Recipe] = {}
