@@ -116,6 +116,20 @@ class MountainCarConfig(GymConfig):
 
 
 @dataclass
+class MountainCarContinuousConfig(GymConfig):
+    """The same car with a throttle in [-1, 1]: reward 100 at the top, minus 0.1 throttle^2 a step, 999 steps at most."""
+
+    id: str = "MountainCarContinuous-v0"
+
+
+@dataclass
+class PendulumConfig(GymConfig):
+    """Swing a pendulum up with a weak motor: 3 numbers observed, a torque in [-2, 2], 200 steps, reward at most 0."""
+
+    id: str = "Pendulum-v1"
+
+
+@dataclass
 class LunarLanderConfig(GymConfig):
     """Land between two flags: 8 numbers observed, 4 actions; solved at a mean return of 200."""
 

@@ -41,6 +41,8 @@ for _name, _config in (
     ("cartpole", "CartPole"),
     ("acrobot", "Acrobot"),
     ("mountaincar", "MountainCar"),
+    ("mountaincarcontinuous", "MountainCarContinuous"),
+    ("pendulum", "Pendulum"),
     ("lunarlander", "LunarLander"),
 ):
     ENVIRONMENTS.register(_name, f"optgap.envs.gym_config:{_config}Config")

@@ -23,9 +23,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from safetensors.torch import save as to_bytes
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from optgap.agents.common.contracts import Agent

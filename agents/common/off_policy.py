@@ -118,6 +118,7 @@ class OffPolicyAgent:
         self.policy: Any = made.to(self.device)
         self.replay = Replay(self.config.capacity, self.observation_space, action)
         self._collector: Collector | None = None
+        self._held: NDArray[Any] = action
 
     def learn(self, total_steps: int, callback: Callback | None = None) -> Self:
         """Train until ``self.steps >= total_steps``, in whole updates; ``callback`` returning False ends it earlier.
@@ -131,7 +132,8 @@ class OffPolicyAgent:
                 if self._collector is None or self.updates % self.config.checkpoint_interval == 0:
                     self._collector = self._restart()
                 rollout, metrics = self._collector.collect(self._play)
-                self.replay.add(rollout, *self._last, self.config.gamma, self.config.n_steps)
+                observation, masks = self._last
+                self.replay.add(rollout, observation, masks, self.config.gamma, self.config.n_steps)
                 taken = int(rollout.valid.sum())
                 self.steps += taken
                 self.updates += 1
@@ -170,7 +172,7 @@ class OffPolicyAgent:
         """Write the checkpoint folder ``path`` atomically; with the replay at a boundary alone (see the module)."""
         boundary = self.updates % self.config.checkpoint_interval == 0
         replay = self.replay.state() if boundary else None
-        write_checkpoint(path, self, self.seed, self.policy, self.policy.optimizer, replay=replay)  # type: ignore[arg-type]
+        write_checkpoint(path, self, self.seed, self.policy, self.policy.optimizer, replay=replay)
 
     @classmethod
     def load(cls, path: str | Path, device: str = "cpu", env_config: EnvironmentConfig | None = None) -> Self:
@@ -221,7 +223,7 @@ class OffPolicyAgent:
             env = self.env_config.make_vec(self.config.num_envs)
             collector = Collector(env, self.config.rollout_length, self._to_environment)
         collector.reset(derived_seed(self.seed, self.updates, Stream.ENVIRONMENT))
-        self._held, self._held_for = None, 0
+        self._held_for = 0
         return collector
 
     def _play(self, observation: Tree, masks: NDArray[np.bool_] | None) -> Decision:
@@ -236,8 +238,8 @@ class OffPolicyAgent:
         return Decision(actions, none, none)
 
     def _warm(self, masks: NDArray[np.bool_] | None, count: int) -> NDArray[Any]:
-        """Random actions, held for ``warmup_hold`` steps where they stay allowed."""
-        if self._held_for == 0 or self._held is None or masks is not None:
+        """Random actions, held for ``warmup_hold`` steps where no mask may forbid them meanwhile."""
+        if self._held_for == 0 or masks is not None:
             self._held, self._held_for = self._random(masks, count, self._rng), self.config.warmup_hold
         self._held_for -= 1
         return self._held

@@ -104,12 +104,10 @@ class Replay:
     def sample(self, count: int, rng: np.random.Generator) -> Transitions:
         """``count`` transitions drawn uniformly, with replacement."""
         rows = rng.integers(self.size, size=count)
-        return Transitions(
-            *(
-                None if self._arrays[name] is None else map_tree(lambda a: a[rows], self._arrays[name])
-                for name in FIELDS
-            )
-        )
+        drawn = {
+            name: map_tree(lambda array: array[rows], tree) for name, tree in self._arrays.items() if tree is not None
+        }
+        return Transitions(**{"masks": None, **drawn})
 
     def trim(self, limit: int) -> None:
         """Forget the oldest transitions, so that :meth:`state` has at most ``limit`` bytes (and at least one row)."""

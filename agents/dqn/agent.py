@@ -73,7 +73,8 @@ class DQN(OffPolicyAgent):
 
     def _random(self, masks: NDArray[np.bool_] | None, count: int, rng: np.random.Generator) -> NDArray[Any]:
         draws = rng.random((count, self._n)).astype(np.float32)
-        return _allowed(draws, masks).argmax(axis=1)
+        drawn: NDArray[Any] = _allowed(draws, masks).argmax(axis=1)
+        return drawn
 
     def _require_actions(self, space: gym.Space[Any]) -> NDArray[Any]:
         if not isinstance(space, gym.spaces.Discrete):

@@ -11,6 +11,8 @@ from optgap.gbrl.predict import add_trees, checked_rows, initial_outputs
 
 F32 = NDArray[np.float32]
 
+REFERENCE_ROWS = 2048  # on which a compressed ensemble says nearly the same as before
+
 
 def outputs_then_and_now(model: GBTModel, rows: F32, then: int) -> tuple[F32, F32]:
     """Outputs (n, D) of the first ``then`` trees, and of all of them, in one pass.
@@ -50,6 +52,6 @@ def descend(
 
 
 def keep_bounded(model: GBTModel, rows: F32, n_trees: int) -> None:
-    """At twice ``n_trees`` trees, replace the ensemble by one of ``n_trees`` that says nearly the same on ``rows``."""
+    """At twice ``n_trees`` trees, go on with ``n_trees`` that say nearly the same on the first of ``rows``."""
     if model.n_trees >= 2 * n_trees:
-        model.compress(rows, n_trees)
+        model.compress(rows[:REFERENCE_ROWS], n_trees)

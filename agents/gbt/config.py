@@ -100,9 +100,13 @@ class GBTDQNConfig(GrowthSettings, DQNConfig):
     """Deep Q-learning with trees: few large gradient steps, a tree each."""
 
     policy: str = "optgap.agents.dqn.trees:TreeActionValues"
+    rollout_length: int = 16
+    n_steps: int = 5
     batch_size: int = 4096
     minibatch_size: int = 2048
     epochs: int = 4
+    target_interval: int = 2
+    min_leaf: int = 20
     learning_rate: float = 0.3
     """Share of its mean error by which a leaf moves its rows."""
     max_trees: int = 500

@@ -64,7 +64,8 @@ class NetworkActorCritic(nn.Module):
         for rows in parts(len(targets), config.minibatch_size, config.epochs, rng):
             part = torch.from_numpy(rows).to(features.device)
             joined = torch.cat([features[part], taken[part]], dim=1)
-            loss = sum(nn.functional.mse_loss(critic(joined).squeeze(1), wanted[part]) for critic in self.critics)
+            values = torch.stack([critic(joined).squeeze(1) for critic in self.critics])
+            loss = (values - wanted[part]).square().mean(dim=1).sum()
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()

@@ -76,7 +76,8 @@ class TreeSoftActorCritic(TreeModule):
             outputs_then_and_now(self.models[name], rows, int(trees))[0]
             for name, trees in zip(CRITICS, self.target_trees, strict=True)
         ]
-        return np.hstack(found).min(axis=1)
+        least: F32 = np.hstack(found).min(axis=1)
+        return least
 
     def fit(self, observations: Tree, actions: F32, targets: F32, rng: np.random.Generator) -> float:
         config, errors = self.config, []
