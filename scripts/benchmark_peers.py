@@ -16,6 +16,7 @@ import os
 import subprocess
 import sys
 import venv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -73,7 +74,7 @@ def main(argv: list[str]) -> int:
         raise InputError(f"only={config.only}: no such row; known: {'; '.join(row[0] for row in ROWS)}")
     console = Console()
     folder = Path(config.out)
-    peer = install(folder / ".venv", console)
+    peer = install(folder / ".venv", console, PEERS)
     found: dict[tuple[str, str], list[tuple[float, float]]] = {}
     # each once a repeat, in the order of the rows
     asked = dict.fromkeys(side for _, ours, theirs in rows_asked for side in ((sys.executable, ours), (peer, theirs)))
@@ -97,7 +98,7 @@ def main(argv: list[str]) -> int:
     console.print(table)
     data = {
         "provenance": provenance(),
-        "peers": versions(peer),
+        "peers": versions(peer, (*PEERS, "tensordict", "torchrl")),
         "seconds": config.seconds,
         "medians": rows,
         "all": [{"measure": " ".join(measure).strip(), "wall_cpu": values} for measure, values in found.items()],
@@ -107,17 +108,17 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def install(folder: Path, console: Console) -> str:
-    """The interpreter of a virtual environment that holds the peers."""
+def install(folder: Path, console: Console, peers: Sequence[str]) -> str:
+    """The interpreter of a virtual environment that holds torch and the peers."""
     python = folder / "bin" / "python"
     done = folder / ".installed"
     if not done.exists():
-        console.print(Text(f"installing {', '.join(PEERS)} into {folder}"))
+        console.print(Text(f"installing {', '.join(peers)} into {folder}"))
         venv.create(folder, with_pip=True, clear=folder.exists())
         pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         try:
             subprocess.run([*pip, "--retries", "1", "--extra-index-url", CPU_INDEX, TORCH], check=True)
-            subprocess.run([*pip, TORCH, *PEERS], check=True)
+            subprocess.run([*pip, TORCH, *peers], check=True)
         except subprocess.CalledProcessError as error:
             raise InputError(
                 f"{folder}: the peers cannot be installed (pip said why); exit code {error.returncode}"
@@ -128,18 +129,28 @@ def install(folder: Path, console: Console) -> str:
 
 def run(python: str, measure: tuple[str, str], seconds: float) -> tuple[float, float]:
     """One measurement in an interpreter of its own, single-threaded: by wall clock, by CPU time."""
-    command = [python, "-W", "ignore", str(MEASURES), measure[0], measure[1] or str(seconds)]
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
-    done = subprocess.run(command, env=os.environ | threads, capture_output=True, text=True, check=False)
+    answer = measured([python, "-W", "ignore", str(MEASURES), measure[0], measure[1] or str(seconds)], threads=1)
+    return answer["wall"], answer["cpu"]
+
+
+def measured(command: Sequence[str], threads: int) -> dict[str, float]:
+    """The JSON object that is the last line of what a command prints.
+
+    Raises:
+        InputError: it failed.
+    """
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+    limits = dict.fromkeys(names, str(threads))
+    done = subprocess.run(command, env=os.environ | limits, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise InputError(f"{' '.join(measure)}: {(done.stderr.strip().splitlines() or ['no answer'])[-1]}")
-    answer = json.loads(done.stdout.strip().splitlines()[-1])
-    return float(answer["wall"]), float(answer["cpu"])
+        said = (done.stderr.strip().splitlines() or [f"no answer, exit code {done.returncode}"])[-1]
+        raise InputError(f"{' '.join(command[4:])}: {said}")
+    return dict(json.loads(done.stdout.strip().splitlines()[-1]))
 
 
-def versions(python: str) -> dict[str, str]:
+def versions(python: str, peers: Sequence[str]) -> dict[str, str]:
     """Versions of the peers and of what they run on."""
-    names = (*PEERS, "torch", "numpy", "tensordict", "torchrl")
+    names = (*peers, "torch", "numpy")
     code = f"import importlib.metadata as m, json; print(json.dumps({{n: m.version(n) for n in {names!r}}}))"
     done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
     return dict(json.loads(done.stdout))
