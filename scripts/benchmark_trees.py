@@ -83,6 +83,7 @@ def main(argv: list[str]) -> int:
     if not rows:
         raise InputError(f"only={config.only}: no such row; known: {'; '.join(row[0] for row in ROWS)}")
     console, folder = Console(), Path(config.out)
+    folder.mkdir(parents=True, exist_ok=True)
     data: dict[str, Any] = {"provenance": provenance(), "repeats": config.repeats, "runs": config.runs}
     if config.peers:
         python = install(folder / ".venv", console, PEERS)
