@@ -102,7 +102,7 @@ def node_fields(
         "left": np.where(leaf, np.cumsum(leaf) - 1, left).astype(np.int32),
         "nan_right": nan_right & ~leaf,
         "cover": rows.astype(np.float32),
-        "gain": np.where(leaf, 0, gain).astype(np.float32),
+        "gain": np.where(leaf, 0, np.minimum(gain, np.finfo(np.float32).max)).astype(np.float32),
     }
 
 

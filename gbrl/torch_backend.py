@@ -22,7 +22,8 @@ from torch import Tensor
 
 from optgap.gbrl.binning import BinnedRows
 from optgap.gbrl.config import TreeConfig
-from optgap.gbrl.grow import Tree, node_fields, on_grid
+from optgap.gbrl.gradients import GRID_BITS, SMALLEST_EXPONENT
+from optgap.gbrl.grow import NOISE, Tree, node_fields, on_grid
 from optgap.gbrl.histogram import F64
 from optgap.gbrl.rows import F32
 from optgap.gbrl.torch_search import NEVER, Columns, Level, Rules, Splits, add_by_bin, search
@@ -52,6 +53,22 @@ def resident_codes(codes: NDArray[np.uint8], place: torch.device) -> Tensor:
         _resident[key] = torch.from_numpy(codes).to(place)
         weakref.finalize(codes, _resident.pop, key, None)
     return _resident[key]
+
+
+def _codes_of(binned: BinnedRows, place: torch.device) -> Tensor:
+    """(F, n) codes of the rows."""
+    codes, rows = resident_codes(binned.codes, place), torch.from_numpy(binned.rows).to(place)
+    if len(rows) == codes.shape[1] and (rows[1:] > rows[:-1]).all():
+        return codes  # all of them, in order
+    return codes[:, rows]
+
+
+def _on_grid(gradients: Tensor) -> Tensor:
+    """(D, n) float64: gradients (n, D) as :func:`optgap.gbrl.gradients.prepare` puts them on the grid for "cosine"."""
+    g = gradients.T.to(torch.float64)
+    exponent = torch.frexp(g.abs().amax(dim=1, keepdim=True)).exponent.clamp(min=SMALLEST_EXPONENT)
+    step = torch.ldexp(torch.ones_like(g[:, :1]), exponent - GRID_BITS)
+    return (g / step).round() * step
 
 
 class Summer:
@@ -114,13 +131,16 @@ def grow(
         GBTError: a gradient that is not finite.
     """
     place, binner, (n, D) = device(), binned.binner, gradients.shape
-    prepared, middle, scale, floor = on_grid(gradients, config.score)
+    raw = torch.from_numpy(gradients).to(place)
+    if config.score == "cosine" and raw.isfinite().all():
+        middle, scale, targets = np.zeros(D), np.ones(D), _on_grid(raw)
+        floor = NOISE * n * float((targets * targets).sum())
+    else:  # what gradients are standardised by depends on the order of the sum: there is one for all backends
+        prepared, middle, scale, floor = on_grid(gradients, config.score)
+        targets = torch.from_numpy(prepared[:, :D]).to(place).T.to(torch.float64)
+    targets = targets.contiguous()
     of_features = binner.n_bins.astype(np.int64), binner.is_categorical, weight, direction.astype(np.float64)
-    rows = torch.from_numpy(binned.rows).to(place)
-    features = Columns(
-        resident_codes(binned.codes, place)[:, rows], *(torch.from_numpy(each).to(place) for each in of_features)
-    )
-    targets = torch.from_numpy(prepared[:, :D].astype(np.float64)).to(place).T.contiguous()
+    features = Columns(_codes_of(binned, place), *(torch.from_numpy(each).to(place) for each in of_features))
     summer = Summer(features.codes, targets, int(binner.n_bins.max()) + binner.nan_allowed)
     rules = Rules(config.growth == "oblivious", config.min_leaf, binner.nan_allowed)
     total = targets.sum(dim=1).cpu().numpy()[None]
@@ -139,7 +159,7 @@ def grow(
         levels.append(children)
         begin += len(level.rows)
     tree = Nodes(*(np.concatenate([getattr(level, field.name) for level in levels]) for field in fields(Nodes)))
-    value = _leaf_means(torch.from_numpy(gradients).to(place), node, tree)
+    value = _leaf_means(raw, node, tree)
     if len(direction):
         leaf = tree.feature < 0
         value = np.minimum(np.maximum(value, middle + scale * tree.low[leaf]), middle + scale * tree.high[leaf])

@@ -1,10 +1,10 @@
 """Histograms on a GPU, in integers: exact, and thus the same in every order.
 
 A gradient on its grid is an integer of at most 25 bits and a sign: four digits of eight bits. One program sums the digits
-of some rows of one node by bin of one feature, as the product of the rows' bins (one-hot) and their digits: 8-bit tensor
-cores, 32-bit sums that never leave the multiprocessor until they are added to the node's with one atomic addition each.
-Sums of rows that atomic additions in shared memory would make wait for one another (few bins, skewed features) cost no more
-than others.
+of some rows of one node by bin of one feature, as the product of the rows' bins (one-hot) and their digits. Tensor cores
+take such products of 8-bit integers from shared memory and keep the 32-bit sums in registers; each sum is added to the
+node's by one atomic addition at the end. Rows that share a bin need not wait for one another, as they would if each row
+were added to its bin by an atomic addition.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from optgap.gbrl.gradients import GRID_BITS, SMALLEST_EXPONENT
+
 DIGITS = 4
-SMALLEST_EXPONENT = -99  # of the largest gradient, as ``gradients.prepare`` has it, for steps half as wide
 TILE = 8192  # rows of one program
 MOST_ROWS = 1 << 24  # digits of at most 128 in 32 bits
 
@@ -37,7 +38,7 @@ def _add_digits(  # type: ignore[no-untyped-def]
     columns: tl.constexpr,
     step: tl.constexpr,
 ):
-    tile, f = tl.program_id(0), tl.program_id(1)
+    f, tile = tl.program_id(0), tl.program_id(1)  # in this order the features find a tile's digits in the cache
     node, begin, end = tl.load(tile_node + tile), tl.load(tile_begin + tile), tl.load(tile_end + tile)
     place, column, lane = tl.arange(0, bins), tl.arange(0, columns), tl.arange(0, step)
     sums = tl.zeros((bins, columns), dtype=tl.int32)
@@ -63,8 +64,9 @@ def to_digits(gradients: Tensor) -> tuple[Tensor, Tensor]:
         (n, columns) int8, digit j of output d in column 4 d + j and then a column of ones; (D,) float64.
     """
     D, n = gradients.shape
-    exponent = torch.frexp(gradients.abs().amax(dim=1)).exponent.clamp(min=SMALLEST_EXPONENT)
-    step = torch.ldexp(torch.ones(D, dtype=torch.float64, device=gradients.device), exponent - 25)
+    exponent = torch.frexp(gradients.abs().amax(dim=1)).exponent
+    # Half a step of the grid, or a whole one where the largest gradient was rounded down to a lower power of two.
+    step = torch.ldexp(torch.ones_like(gradients[:, 0]), exponent.clamp(min=SMALLEST_EXPONENT + 1) - GRID_BITS - 1)
     rest = (gradients / step[:, None]).to(torch.int64)
     columns = max(16, triton.next_power_of_2(DIGITS * D + 1))
     digits = torch.zeros(n, columns, dtype=torch.int8, device=gradients.device)
@@ -101,9 +103,9 @@ def add_by_bin(
     out = torch.zeros(nodes, features, padded, columns, dtype=torch.int32, device=device)
     if tiles:
         table = torch.tensor(tiles, dtype=torch.int32).T.contiguous().to(device)
-        grid: Any = (len(tiles), features)
+        grid: Any = (features, len(tiles))
         _add_digits[grid](
-            codes, codes.stride(0), digits, rows, table[0], table[1], table[2], out, features, padded, columns, step=64
+            codes, codes.stride(0), digits, rows, *table, out, features, padded, columns, step=64, num_warps=8
         )
     sums = torch.empty(D + 1, nodes, features, bins, dtype=torch.float64, device=device)
     for d in range(D):
