@@ -41,8 +41,8 @@ class ReconstructionSolver:
         self,
         policy: BQPolicy,
         start: Solver[Any] | None = None,
-        sizes: tuple[int, int] = (8, 60),
-        samples: int = 2,
+        sizes: tuple[int, int] = (50, 100),
+        samples: int = 4,
         temperature: float = 1.0,
     ) -> None:
         if not 4 <= sizes[0] <= sizes[1] or samples < 1 or not temperature > 0:
