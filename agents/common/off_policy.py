@@ -29,6 +29,8 @@ from optgap.agents.common.tensors import Tree, is_single, map_tree, resolve_devi
 from optgap.co.core import InputError
 from optgap.envs.registry import EnvironmentConfig
 
+MEBIBYTE = 2**20
+
 
 @dataclass
 class OffPolicyConfig:
@@ -140,7 +142,7 @@ class OffPolicyAgent:
                 if len(self.replay) >= self.config.warmup_steps:
                     metrics |= self._update(self._rng)
                 if self.updates % self.config.checkpoint_interval == 0:
-                    self.replay.trim(self.config.replay_mib * 2**20)
+                    self.replay.trim(self.config.replay_mib * MEBIBYTE)
                 metrics["time/steps_per_second"] = taken / (time.perf_counter() - begun)
                 if callback is not None and callback(self, metrics) is False:
                     break

@@ -39,6 +39,7 @@ class DQNConfig(OffPolicyConfig):
         super().__post_init__()
         for name in ("target_interval", "epsilon_steps"):
             self._require(name, getattr(self, name) >= 1, "an integer of at least 1")
+        self._require("max_grad_norm", self.max_grad_norm > 0, "a number above 0")
         for name in ("epsilon", "final_epsilon"):
             self._require(name, 0 <= getattr(self, name) <= 1, "a number in [0, 1]")
 

@@ -1,0 +1,55 @@
+"""A former ensemble is the present one's first trees; a bounded one says nearly the same; a step goes where it should."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from optgap.agents.gbt.bounded import descend, keep_bounded, outputs_then_and_now
+from optgap.gbrl.config import OptimizerConfig, TreeConfig
+from optgap.gbrl.model import GBTModel
+
+
+def learned(trees: int) -> tuple[GBTModel, np.ndarray]:
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-1, 1, (400, 3)).astype(np.float32)
+    model = GBTModel(3, 2, TreeConfig(max_depth=3))
+    cache = model.cache(x)
+    for _ in range(trees):
+        model.step(x, cache.update() - np.stack([x[:, 0] * x[:, 1], np.abs(x[:, 2])], axis=1))
+    return model, x
+
+
+def test_then_and_now():
+    model, x = learned(5)
+    before = model.predict(x)
+    assert outputs_then_and_now(model, x, 0)[0].tolist() == [[0, 0]] * len(x)
+    for _ in range(3):
+        model.step(x, np.ones((len(x), 2), np.float32))
+    then, now = outputs_then_and_now(model, x, 5)
+    np.testing.assert_array_equal(then, before)
+    np.testing.assert_array_equal(now, model.predict(x))
+    assert not np.array_equal(then, now)
+
+
+def test_bounded_at_twice_the_number():
+    model, x = learned(39)
+    same = model.ensemble
+    keep_bounded(model, x, 20)
+    assert model.ensemble is same
+    model.step(x, np.zeros((len(x), 2), np.float32))
+    before = model.predict(x)
+    keep_bounded(model, x, 20)
+    assert model.n_trees <= 20
+    assert np.square(model.predict(x) - before).mean() < 0.02 * before.var()
+
+
+def test_errors_of_the_chosen_output_by_hand():
+    """Rows -1, -1, 1: targets 3, 5 of output 0 for the left ones, 7 of output 1 for the right one; rate 1/2."""
+    model = GBTModel(1, 2, TreeConfig(max_depth=1), [OptimizerConfig(0, 2, learning_rate=0.5)])
+    x = np.array([[-1.0], [-1.0], [1.0]], np.float32)
+    targets, output = np.array([3.0, 5.0, 7.0], np.float32), np.array([0, 0, 1])
+    error = descend(model, model.bin(x), targets, output, [np.arange(3), np.array([0, 2])])
+    assert error == pytest.approx((9 + 25 + 49) / 3)
+    # First tree: left leaf 0.5 * (3 + 5) / 2 = 2, right leaf 3.5. Second: left 2 + 0.5 * (3 - 2), right 3.5 + 0.5 * 3.5.
+    np.testing.assert_allclose(model.predict(x), [[2.5, 0], [2.5, 0], [0, 5.25]])
