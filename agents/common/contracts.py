@@ -100,11 +100,15 @@ AGENTS.register("a2c", AgentEntry("optgap.agents.a2c.agent:A2C", "optgap.agents.
 AGENTS.register("awr", AgentEntry("optgap.agents.awr.agent:AWR", "optgap.agents.awr.config:AWRConfig"))
 AGENTS.register(
     "gbt-a2c",
-    AgentEntry("optgap.agents.a2c.agent:A2C", "optgap.agents.gbt.config:GBTA2CConfig", "optgap.agents.a2c.recipes:TREES"),
+    AgentEntry(
+        "optgap.agents.a2c.agent:A2C", "optgap.agents.gbt.config:GBTA2CConfig", "optgap.agents.a2c.recipes:TREES"
+    ),
 )
 AGENTS.register(
     "gbt-awr",
-    AgentEntry("optgap.agents.awr.agent:AWR", "optgap.agents.gbt.config:GBTAWRConfig", "optgap.agents.awr.recipes:TREES"),
+    AgentEntry(
+        "optgap.agents.awr.agent:AWR", "optgap.agents.gbt.config:GBTAWRConfig", "optgap.agents.awr.recipes:TREES"
+    ),
 )
 AGENTS.register("sac", AgentEntry("optgap.agents.sac.agent:SAC", "optgap.agents.sac.config:SACConfig"))
 AGENTS.register(

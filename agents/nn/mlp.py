@@ -61,7 +61,9 @@ def flatten(observation: Any, space: gym.Space[Any]) -> Tensor:
         return one_hot(observation - int(space.start), int(space.n))
     if isinstance(space, gym.spaces.MultiDiscrete):
         sizes = torch.as_tensor(space.nvec.ravel(), device=observation.device)
-        first = sizes.cumsum(0) - sizes - torch.as_tensor(space.start.ravel().astype("int64"), device=observation.device)
+        first = (
+            sizes.cumsum(0) - sizes - torch.as_tensor(space.start.ravel().astype("int64"), device=observation.device)
+        )
         hot = torch.zeros(len(observation), int(space.nvec.sum()), device=observation.device)
         return hot.scatter_(1, observation.flatten(1).long() + first, 1.0)
     tensor: Tensor = observation
