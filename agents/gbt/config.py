@@ -73,9 +73,13 @@ class GBTPPOConfig(TreeSettings, PPOConfig):
 class GBTA2CConfig(TreeSettings, A2CConfig):
     """A2C with trees, one a rollout. Fields are those of :class:`TreeSettings` and of A2C."""
 
-    learning_rate: float = 0.15
-    value_rate: float = 0.05
+    rollout_length: int = 32
+    gae_lambda: float = 0.95
+    learning_rate: float = 0.3
+    value_rate: float = 0.2
     normalize_advantage: bool = True
+    min_leaf: int = 8
+    checkpoint_interval: int = 200
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -84,11 +88,20 @@ class GBTA2CConfig(TreeSettings, A2CConfig):
 
 @dataclass
 class GBTAWRConfig(TreeSettings, AWRConfig):
-    """AWR with trees. Fields are those of :class:`TreeSettings` and of AWR."""
+    """AWR with trees. Fields are those of :class:`TreeSettings` and of AWR.
 
+    The means of Box actions need steps that are small against the variance, because weights, not clipped ratios, decide
+    how far a row pulls: a tenth of this ``learning_rate`` or less.
+    """
+
+    num_envs: int = 16
+    rollout_length: int = 128
+    replay_size: int = 16_000
+    beta: float = 0.3
     minibatch_size: int = 1024
     gradient_steps: int = 30
     value_rate: float = 0.1
+    min_leaf: int = 8
 
     def __post_init__(self) -> None:
         super().__post_init__()

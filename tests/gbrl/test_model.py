@@ -171,6 +171,19 @@ def test_constraints_survive_a_file(tmp_path):
     np.testing.assert_array_equal(GBTModel.load(tmp_path / "model").monotone, model.monotone)
 
 
+@pytest.mark.parametrize("kind", ["sgd", "adam"])
+def test_a_cache_slides_over_rows(kind):
+    x, y = problem(np.random.default_rng(0), 60)
+    model = model_of(None, [OptimizerConfig(0, 2, kind, 0.1)])
+    model.step(x, -y)
+    cache = model.cache(x[:40])
+    model.step(x, -y)  # which the cache has not seen yet
+    np.testing.assert_array_equal(cache.slide(25, x[40:]), model.predict(x[15:]))
+    model.step(x, -y)
+    np.testing.assert_array_equal(cache.update(), model.predict(x[15:]))
+    np.testing.assert_array_equal(cache.slide(0, x[:5]), model.predict(x[:5]))
+
+
 def test_a_large_greedy_model_fits_in_its_file_and_a_cache_follows_a_new_ensemble(tmp_path):
     x, y = problem(np.random.default_rng(0))
     model = model_of()

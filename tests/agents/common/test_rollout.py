@@ -120,6 +120,32 @@ def test_other_autoreset_modes_are_refused():
     env.close()
 
 
+def test_rollouts_that_follow_one_another_are_one_long_rollout():
+    (whole,) = played(6)
+    joined = RolloutBuffer.join(played(2, 4))
+    assert joined.length == whole.length
+    for buffer in (joined, whole):
+        buffer.estimate_advantages(0.9, 0.8)
+    for name in vars(whole):
+        expected, found = getattr(whole, name), getattr(joined, name)
+        if isinstance(expected, np.ndarray):
+            np.testing.assert_array_equal(found, expected, err_msg=name)
+            assert found.dtype == expected.dtype
+    one, other = whole.batch("cpu"), joined.batch("cpu")
+    assert torch.equal(one.observations["wide"], other.observations["wide"])
+    assert torch.equal(one.returns, other.returns)
+
+
+def played(*lengths: int) -> list[RolloutBuffer]:
+    """Rollouts of these lengths, one after another, of the same environments from their beginning."""
+    collector = Collector(Counter(), 0, lambda actions: actions)
+    collector.reset(1)
+    found = []
+    for collector.length in lengths:
+        found.append(collector.collect(act)[0])
+    return found
+
+
 def test_masks_come_from_the_environments_of_a_sync_vector_env():
     env = gym.make_vec("optgap-test/MaskedChoice-v0", 3, vectorization_mode="sync")
     env.reset(seed=0)
