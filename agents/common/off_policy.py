@@ -71,7 +71,7 @@ class OffPolicyConfig:
     """Step size."""
     hidden_sizes: list[int] = field(default_factory=lambda: [64, 64])
     """Widths of the hidden layers."""
-    checkpoint_interval: int = 100
+    checkpoint_interval: int = 250
     """Updates from one checkpoint to the next."""
 
     def __post_init__(self) -> None:

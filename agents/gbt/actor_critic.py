@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 import gymnasium as gym
@@ -16,15 +14,13 @@ from optgap.agents.common.approximator import Outputs
 from optgap.agents.common.tensors import Tree, map_tree
 from optgap.agents.gbt.config import TreeSettings
 from optgap.agents.gbt.features import FeatureMap
+from optgap.agents.gbt.tree_module import TreeModule, one_line
 from optgap.agents.nn.distributions import action_interface
-from optgap.co.core import InputError
 from optgap.gbrl.config import OptimizerConfig
-from optgap.gbrl.ensemble import Ensemble
-from optgap.gbrl.errors import GBTError
 from optgap.gbrl.model import Cache, GBTModel
 
 
-class TreeActorCritic(nn.Module):
+class TreeActorCritic(TreeModule):
     """Trees over the features of an observation (:class:`FeatureMap`): distribution parameters (B, P), then the value.
 
     An :class:`optgap.agents.common.approximator.Approximator`. A loss that is a mean over M rows, ``1/M sum_i l_i``, has
@@ -68,14 +64,14 @@ class TreeActorCritic(nn.Module):
 
     def predict(self, observations: Tree) -> Outputs:
         rows = self.features.rows(observations)
-        with _one_line():
+        with one_line():
             found = [model.predict(rows) for model in self.models.values()]
         with torch.no_grad():
             return self._outputs(torch.from_numpy(np.hstack(found)).to(self.place.device))
 
     def hold(self, observations: Tree, kept: int = 0) -> Tree:
         rows = self.features.rows(map_tree(lambda tensor: tensor.cpu(), observations))
-        with _one_line():
+        with one_line():
             self._rows = next(iter(self.models.values())).bin(rows)  # features are binned alike for every model
             if kept:
                 for cache in self._caches:
@@ -99,7 +95,7 @@ class TreeActorCritic(nn.Module):
             norms = np.linalg.norm(part, axis=1, keepdims=True)
             part *= self.config.max_grad_norm / np.maximum(norms, self.config.max_grad_norm)
         batch, first = self._rows.take(self._chosen), 0
-        with _one_line():
+        with one_line():
             for (name, model), cache in zip(self.models.items(), self._caches, strict=True):
                 last = first + model.n_outputs
                 for head, rate in zip(model.optimizers, self._rates[name], strict=True):
@@ -113,10 +109,6 @@ class TreeActorCritic(nn.Module):
             self.optimizer.step()
             self.optimizer.zero_grad()
 
-    def check_state(self, state: Mapping[str, Tensor]) -> None:
-        """Raise a ValueError of one line unless ``load_state_dict(state)`` can follow."""
-        self._ensembles(state)
-
     def _outputs(self, outputs: Tensor) -> Outputs:
         parameters, values = outputs[:, :-1], outputs[:, -1]
         if self.log_std is not None:
@@ -126,53 +118,3 @@ class TreeActorCritic(nn.Module):
     def _model(self, heads: list[OptimizerConfig], bias: NDArray[np.float32]) -> GBTModel:
         categorical = self.features.categorical
         return GBTModel(len(categorical), len(bias), self.config.tree(), heads, bias=bias, categorical=categorical)
-
-    def _ensembles(self, state: Mapping[str, Tensor]) -> dict[str, Ensemble]:
-        """The trees in a state whose other tensors are this module's parameters."""
-        arrays = {name: model.ensemble.arrays() for name, model in self.models.items()}
-        own = {f"{name}.{array}" for name, found in arrays.items() for array in found}
-        shapes = {name: parameter.shape for name, parameter in self.named_parameters()}
-        for name in sorted(own | shapes.keys() | state.keys()):
-            if name not in state:
-                raise InputError(f"tensor {name!r} is missing")
-            if name not in own and name not in shapes:
-                raise InputError(f"unexpected tensor {name!r}")
-            if name in shapes and state[name].shape != shapes[name]:
-                raise InputError(f"{name!r} has shape {tuple(state[name].shape)}; expected {tuple(shapes[name])}")
-        found = {}
-        for name, model in self.models.items():
-            tensors = {array: state[f"{name}.{array}"].cpu().numpy() for array in arrays[name]}
-            ensemble = Ensemble(**tensors, oblivious=model.ensemble.oblivious)
-            ensemble.check()
-            expected = model.ensemble
-            for size in ("n_features", "n_outputs"):
-                if getattr(ensemble, size) != getattr(expected, size):
-                    raise InputError(f"{name}: {size} is {getattr(ensemble, size)}; expected {getattr(expected, size)}")
-            found[name] = ensemble
-        return found
-
-    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
-        """Torch's hook: the trees' arrays beside the parameters."""
-        super()._save_to_state_dict(destination, prefix, keep_vars)
-        for name, model in self.models.items():
-            for array, values in model.ensemble.arrays().items():
-                destination[f"{prefix}{name}.{array}"] = torch.from_numpy(values)
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
-        """Torch's hook: what :meth:`_save_to_state_dict` wrote."""
-        state = {name.removeprefix(prefix): tensor for name, tensor in state_dict.items() if name.startswith(prefix)}
-        for name, ensemble in self._ensembles(state).items():
-            self.models[name].ensemble = ensemble
-        rest = dict(self.named_parameters())
-        for name in state.keys() - rest.keys():
-            del state_dict[prefix + name]
-        super()._load_from_state_dict(state_dict, prefix, *others)
-
-
-@contextmanager
-def _one_line() -> Iterator[None]:
-    """What the engine refuses, as the error that scripts print as one line."""
-    try:
-        yield
-    except GBTError as error:
-        raise InputError(f"trees: {error}") from None
