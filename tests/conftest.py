@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -39,3 +41,11 @@ def data_folder() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the public instances: {folder} is not a folder (set OPTGAP_DATA)")
     return folder
+
+
+@pytest.fixture
+def no_garbage_collection() -> Iterator[None]:
+    """For tests that interrupt themselves: a KeyboardInterrupt in a callback of the collector would be lost."""
+    gc.disable()
+    yield
+    gc.enable()

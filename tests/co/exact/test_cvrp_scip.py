@@ -110,6 +110,7 @@ def test_a_budget_too_short_to_build_a_model_still_gives_routes() -> None:
     assert run(instance, 0.001).status is Status.FEASIBLE
 
 
+@pytest.mark.usefixtures("no_garbage_collection")
 def test_ctrl_c_returns_the_incumbent() -> None:
     instance = CVRP_PROBLEM.generate(np.random.default_rng(0), customers=100)
     run(instance, 0.001)  # imports and compilation are not what is measured

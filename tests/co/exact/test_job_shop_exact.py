@@ -212,6 +212,7 @@ def test_a_budget_too_short_to_build_a_model_still_gives_a_schedule(solver: str)
     assert len(result.incumbents) == 2  # the warm start, then the propagation's bound
 
 
+@pytest.mark.usefixtures("no_garbage_collection")
 @BOTH
 def test_ctrl_c_returns_the_incumbent(solver: str) -> None:
     run(solver, load_job_shop("ft06"), 1)

@@ -147,6 +147,7 @@ def test_one_seed_gives_one_answer() -> None:
     assert np.array_equal(first, second)
 
 
+@pytest.mark.usefixtures("no_garbage_collection")
 def test_ctrl_c_returns_the_incumbent() -> None:
     run(TSP_PROBLEM.generate(np.random.default_rng(0), nodes=5))  # compiles
     timer = threading.Timer(2.0, os.kill, (os.getpid(), signal.SIGINT))

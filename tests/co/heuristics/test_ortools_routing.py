@@ -75,6 +75,7 @@ def test_generated_routes() -> None:
     assert result.cost < 2 * instance.distance(0, np.arange(21)).sum() / 2
 
 
+@pytest.mark.usefixtures("no_garbage_collection")
 def test_ctrl_c_returns_the_incumbent() -> None:
     pytest.importorskip("ortools")
     instance = TSP_PROBLEM.generate(np.random.default_rng(0), nodes=200)

@@ -66,6 +66,7 @@ def test_what_is_integral_stays_as_it_is() -> None:
     assert (rounded, capacity) == ([0, 166_667, 333_334], 1_000_000)
 
 
+@pytest.mark.usefixtures("no_garbage_collection")
 def test_ctrl_c_returns_the_incumbent() -> None:
     instance = CVRP_PROBLEM.generate(np.random.default_rng(0), customers=50)
     run(instance)

@@ -118,6 +118,7 @@ def test_equal_seeds_give_equal_tours(name):
     assert (solver(instance, Budget(5.0, seed=4)).solution == solver(instance, Budget(5.0, seed=4)).solution).all()
 
 
+@pytest.mark.usefixtures("no_garbage_collection")
 def test_ctrl_c_returns_the_incumbent():
     instance = TSP_PROBLEM.generate(np.random.default_rng(0), nodes=300)
     iterated(instance, Budget(0.01))  # compiles
