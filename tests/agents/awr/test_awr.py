@@ -93,7 +93,9 @@ class Remembering:
     """An approximator whose value of observation t is ``factor * t``; what it was asked is kept."""
 
     def __init__(self) -> None:
-        self.factor, self.kept, self.rows = 0.0, [], []
+        self.factor = 0.0
+        self.kept: list[int] = []
+        self.rows: list[torch.Tensor] = []
 
     def hold(self, observations, kept=0):
         self.kept.append(kept)
@@ -125,7 +127,7 @@ def test_the_replay_is_one_long_rollout_valued_by_the_present_function(monkeypat
     """Rollouts of 3 steps; the episode of step 4 ends there, step 5 resets. The replay holds two rollouts."""
     agent = agent_for("Identity", AWRConfig, num_envs=2, rollout_length=3, replay_size=15, gamma=0.8, gae_lambda=0.7)
     approximator = Remembering()
-    agent.approximator = approximator
+    monkeypatch.setattr(agent, "approximator", approximator)
     ends = (4,)
     for update, first in enumerate((0, 3, 6)):
         rollout = steps(first, 3, 2, ends)
@@ -149,7 +151,7 @@ def test_the_replay_is_one_long_rollout_valued_by_the_present_function(monkeypat
 
 
 @pytest.mark.parametrize("changes", [{}, {"shared_trees": False}, {"optimizer": "adam", "learning_rate": 0.01}])
-def test_trees_remember_what_they_said_of_the_rows_that_stay(changes):
+def test_trees_remember_what_they_said_of_the_rows_that_stay(changes, monkeypatch):
     agent = agent_for("Target", GBTAWRConfig, replay_size=700, **changes)
     seen = []
     update = agent._remembered
@@ -164,7 +166,7 @@ def test_trees_remember_what_they_said_of_the_rows_that_stay(changes):
         seen.append(len(shown))
         return batch
 
-    agent._remembered = remembered
+    monkeypatch.setattr(agent, "_remembered", remembered)
     agent.learn(1200)
     assert seen == [256, 512, 512, 512, 512]
 
