@@ -134,15 +134,15 @@ def test_figures(name):
     assert any("episode/return" in entry for entry in figures)
     assert all(np.isfinite(list(entry.values())).all() for entry in figures)
     assert figures[-1]["train/replay"] == len(agent.replay)
-    calls = []
-    agent_for(name).learn(200, lambda agent, metrics: len(calls) < 3 and calls.append(0) is None)
+    calls: list[int] = []
+    agent_for(name).learn(200, lambda agent, metrics: calls.append(agent.updates) or len(calls) < 3)  # type: ignore[func-returns-value]
     assert len(calls) == 3
 
 
 def test_random_actions_are_held(monkeypatch):
     played = []
     collect = Collector.collect
-    monkeypatch.setattr(Collector, "collect", lambda self, act: played.append(collect(self, act)) or played[-1])
+    monkeypatch.setattr(Collector, "collect", lambda self, act: played.append(collect(self, act)) or played[-1])  # type: ignore[func-returns-value]
     agent_for("sac", warmup_hold=3, warmup_steps=100).learn(60)
     actions = np.concatenate([rollout.actions for rollout, _ in played])[:, 0, 0]
     runs = np.diff(np.flatnonzero(np.diff(actions, prepend=9, append=9)))
@@ -162,7 +162,7 @@ def test_random_actions_are_held(monkeypatch):
     ],
 )
 def test_each_value_is_checked(name, value, expected):
-    with pytest.raises(InputError, match=f"OffPolicyConfig: {name} is .*; expected {expected}"):
+    with pytest.raises(InputError, match=f"OffPolicyConfig: {name} is .*; expected .*{expected}"):
         OffPolicyConfig(**{name: value})
 
 
@@ -182,7 +182,7 @@ def test_each_value_is_checked(name, value, expected):
     ],
 )
 def test_each_value_of_an_agent_is_checked(config, name, value):
-    with pytest.raises(InputError, match=f"{config.__name__}: {name} is {value!r}; expected"):
+    with pytest.raises(InputError, match=f"{config.__name__}: .*{name} is {value!r}; expected"):
         config(**{name: value})
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -19,7 +21,9 @@ ACTION = np.zeros((), np.int64)
 GAMMA = 0.5
 
 
-def rollout(first: int, length: int, ends: dict[int, str] | None = None, masks: bool = False):
+def rollout(
+    first: int, length: int, ends: dict[int, str] | None = None, masks: bool = False
+) -> tuple[RolloutBuffer, Any, Any]:
     """One environment: observation t is ``first + t``, action 10 + it, reward 100 + it; and what is seen after it."""
     buffer, resetting = RolloutBuffer(length, 1), False
     for t in range(length):

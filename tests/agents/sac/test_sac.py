@@ -19,6 +19,7 @@ from optgap.agents.sac.squashed import squashed
 from optgap.agents.sac.trees import TreeSoftActorCritic
 from optgap.envs.gym_config import GymConfig
 from optgap.envs.registry import ENVIRONMENTS
+from optgap.gbrl.model import GBTModel
 
 BOTH = pytest.mark.parametrize("kind", ["network", "trees"])
 SEEN, ACTIONS = spaces.Box(-1, 1, (1,)), spaces.Box(-1, 1, (2,))
@@ -53,10 +54,11 @@ def test_targets_by_hand():
     np.testing.assert_allclose(soft_targets(rewards, discounts, worth, log_densities, 0.5), [1 + 0.5 * 11, 2])
 
 
-class Quadratic:
+class Quadratic(GBTModel):
     """A critic that knows: -c (a - 0.5)^2 of the first action, of the second nothing."""
 
     def __init__(self, scale: float) -> None:
+        super().__init__(3, 1)
         self.scale = scale
 
     def predict(self, rows):
