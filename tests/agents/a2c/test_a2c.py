@@ -82,7 +82,8 @@ def test_the_loss_by_hand(normalize, monkeypatch):
 
 def test_one_step_on_trees_by_hand():
     """Uniform over 2 to 5 and values 0 at first: gradients A (1/4 - 1[chosen]) at the logits, and V - R at the values."""
-    agent = agent_for("Identity", GBTA2CConfig, normalize_advantage=False, max_depth=1, gamma=0.5)
+    settings = {"normalize_advantage": False, "max_depth": 1, "min_leaf": 1, "gamma": 0.5, "gae_lambda": 1.0}
+    agent = agent_for("Identity", GBTA2CConfig, learning_rate=0.5, value_rate=0.2, **settings)
     agent._update(two_steps(), agent.config.learning_rate, np.random.default_rng(0))
     outputs = agent.approximator.predict(np.array([0, 1]))
     moved = 0.5 * np.array([1.5 * np.array([-0.25, 0.75, -0.25, -0.25]), [0.75, -0.25, -0.25, -0.25]])
