@@ -17,6 +17,6 @@ class A2CConfig(OnPolicyHyperparameters, PolicySettings):
     num_envs: int = 16
     rollout_length: int = 8
     gae_lambda: float = 1.0
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     normalize_advantage: bool = False
     checkpoint_interval: int = 500
