@@ -59,7 +59,11 @@ def main(argv: list[str]) -> int:
     config = cli.parse(BenchmarkConfig, argv, about=__doc__)
     cli.limit_threads(config.threads)
     find = Finder(tuple(cli.as_list(config.plugins)))
-    solvers, seeds, names = cli.as_list(config.solvers), _integers("seeds", config.seeds), cli.as_list(config.instances)
+    solvers, seeds, names = (
+        cli.as_list(config.solvers),
+        cli.integers("seeds", config.seeds),
+        cli.as_list(config.instances),
+    )
     if not solvers:
         raise InputError("no solver is named; expected for instance solvers=spt,scip")
     problem = problem_for(config.problem, names, solvers)
@@ -138,16 +142,6 @@ def main(argv: list[str]) -> int:
     return 2 if failures(records) else 0
 
 
-def _integers(key: str, value: Any) -> list[int]:
-    try:
-        numbers = [int(item) for item in cli.as_list(str(value) if isinstance(value, int | float) else value)]
-    except ValueError:
-        raise InputError(f"{key}={value}: expected integers, for instance {key}=0,1,2") from None
-    if not numbers:
-        raise InputError(f"no number is named in {key}; expected for instance {key}=0,1,2")
-    return list(dict.fromkeys(numbers))
-
-
 def _groups(config: BenchmarkConfig, problem: str, instances: Mapping[str, Instance]) -> dict[str, str] | None:
     """Instance -> its group; None where none are asked for."""
     if config.group is None:
@@ -158,7 +152,7 @@ def _groups(config: BenchmarkConfig, problem: str, instances: Mapping[str, Insta
     if collection.size is None:
         raise InputError(f"group=size: instances of {problem} tell no size")
     sizes = {name: collection.size_of(instance) or 0 for name, instance in instances.items()}
-    return size_groups(sizes, _integers("edges", config.edges))
+    return size_groups(sizes, cli.integers("edges", config.edges))
 
 
 def _folder(name: str) -> Path:

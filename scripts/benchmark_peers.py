@@ -133,15 +133,20 @@ def run(python: str, measure: tuple[str, str], seconds: float) -> tuple[float, f
     return answer["wall"], answer["cpu"]
 
 
-def measured(command: Sequence[str], threads: int) -> dict[str, float]:
+def measured(command: Sequence[str], threads: int, limit: float | None = None) -> dict[str, float]:
     """The JSON object that is the last line of what a command prints.
 
     Raises:
-        InputError: it failed.
+        InputError: it failed, or had not ended after `limit` seconds (None waits for ever).
     """
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
     limits = dict.fromkeys(names, str(threads))
-    done = subprocess.run(command, env=os.environ | limits, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(
+            command, env=os.environ | limits, capture_output=True, text=True, check=False, timeout=limit
+        )
+    except subprocess.TimeoutExpired:
+        raise InputError(f"{' '.join(command[4:])}: no answer within {limit:g} s") from None
     if done.returncode != 0:
         said = (done.stderr.strip().splitlines() or [f"no answer, exit code {done.returncode}"])[-1]
         raise InputError(f"{' '.join(command[4:])}: {said}")

@@ -70,6 +70,7 @@ class TreesConfig:
     large: bool = True  # gbrl at 32768 x 128 too
     repeats: int = 3  # processes a measure
     runs: int = 5  # in each process
+    limit: float = 600.0  # seconds for a process; a side that needs more, or fails, is not asked again
     peers: bool = True
     cost: bool = True
     out: str = "runs/trees"
@@ -77,8 +78,10 @@ class TreesConfig:
 
 def main(argv: list[str]) -> int:
     config = cli.parse(TreesConfig, argv, about=__doc__)
-    if config.repeats < 1 or config.runs < 1:
-        raise InputError(f"repeats {config.repeats}, runs {config.runs}; expected at least 1")
+    if config.repeats < 1 or config.runs < 1 or not config.limit > 0:
+        raise InputError(
+            f"repeats {config.repeats}, runs {config.runs}, limit {config.limit:g}; expected at least 1, 1, above 0"
+        )
     rows = [row for row in ROWS if config.only in row[0] and (config.large or row[3] != "step-large-fresh")]
     if not rows:
         raise InputError(f"only={config.only}: no such row; known: {'; '.join(row[0] for row in ROWS)}")
@@ -106,16 +109,16 @@ def compare(rows: Sequence[tuple[str, str, str, str, int]], peer: str, config: T
     for repeat in range(config.repeats):
         for (library, case, threads), python in asked.items():
             slow = (library, case) in SLOW
-            if slow and case == "step-large-fresh" and repeat > 0:
+            earlier = found.setdefault((library, case, threads), [])
+            if None in earlier or (slow and case == "step-large-fresh" and earlier):
                 continue
             console.print(Text(f"{repeat + 1}/{config.repeats}  {library} {case}"))
             command = [python, "-W", "ignore", str(MEASURES), library, case, "1" if slow else str(config.runs)]
             try:
-                answer = measured(command, threads)
+                earlier.append(measured(command, threads, config.limit))
             except InputError as error:
                 console.print(Text(f"  {error}"))
-                answer = None
-            found.setdefault((library, case, threads), []).append(answer)
+                earlier.append(None)
 
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for header in ("measure", "threads", "in", "optgap", "peer", "ratio", "of"):

@@ -145,6 +145,16 @@ def as_list(value: Any) -> list[str]:
     return [str(part).strip() for part in parts if str(part).strip()]
 
 
+def integers(key: str, value: Any) -> list[int]:
+    try:
+        numbers = [int(item) for item in as_list(str(value) if isinstance(value, int | float) else value)]
+    except ValueError:
+        raise InputError(f"{key}={value}: expected integers, for instance {key}=0,1,2") from None
+    if not numbers:
+        raise InputError(f"no number is named in {key}; expected for instance {key}=0,1,2")
+    return list(dict.fromkeys(numbers))
+
+
 def _split(argument: str) -> tuple[str, str]:
     key, equals, value = argument.partition("=")
     if not equals or not key:

@@ -1,0 +1,251 @@
+"""Agents on environments over several training seeds: returns with their spread, and learning curves with a band.
+
+    python scripts/benchmark_agents.py envs=cartpole,acrobot agents=gbt-ppo,ppo seeds=0,1,2 total_steps=300000
+    python scripts/benchmark_agents.py envs=minigrid-doorkey agents=gbt-ppo,ppo seeds=0,1,2,3,4 total_steps=1000000 jobs=2
+
+Every cell is a run of `train.py` in a process of its own, under out/seed-<seed>/<env>/<agent>/; further arguments of
+`train.py` (agent.epochs=4) go to all of them. The same command goes on where it was interrupted: ended runs are read,
+begun ones resumed. A run's return is the mean over the last `episodes` training episodes (sampled actions); the table
+gives mean and standard deviation over seeds. out/agents.json and out/agents.md hold the table, out/<env>.png the curves.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+import cli
+from drawing import save_figure
+from optgap.agents.common.contracts import AGENTS
+from optgap.agents.common.metrics import read_metrics
+from optgap.co.benchmark.provenance import provenance
+from optgap.co.core import InputError
+from optgap.co.formats.files import write_text
+from optgap.envs.registry import ENVIRONMENTS
+
+TRAIN = Path(__file__).with_name("train.py")
+OWN = ("envs", "agents", "seeds", "total_steps", "jobs", "episodes", "out")
+POINTS = 200  # of a curve
+
+
+@dataclass
+class AgentsConfig:
+    """What can be said on the command line."""
+
+    envs: Any = "cartpole"
+    agents: Any = "gbt-ppo,ppo"
+    seeds: Any = field(default_factory=lambda: [0, 1, 2])
+    total_steps: int = 100_000  # of each run
+    jobs: int = 1  # runs at a time
+    episodes: int = 100  # the last ones of a run that count
+    out: str = "runs/agents"
+
+    def __post_init__(self) -> None:
+        for name in ("total_steps", "jobs", "episodes"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; expected at least 1")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run: what it trains, with which seed, and where it lies."""
+
+    env: str
+    agent: str
+    seed: int
+    out: Path
+
+    def folder(self) -> Path | None:
+        """The run's folder; None before it began."""
+        found = sorted((self.out / self.env / self.agent).glob("*/metrics.jsonl"))
+        return found[-1].parent if found else None
+
+    def steps(self) -> int:
+        """Environment steps that it has taken."""
+        folder = self.folder()
+        lines = read_metrics(folder) if folder is not None else []
+        return int(lines[-1]["steps"]) if lines else 0
+
+    def train(self, total_steps: int, more: Sequence[str]) -> str | None:
+        """Run it to its end; the last line of its errors where it fails."""
+        if self.steps() >= total_steps:
+            return None
+        folder = self.folder()
+        end = [f"total_steps={total_steps}", "final_seconds=0", "final_episodes=0"]
+        begin = [f"env={self.env}", f"agent={self.agent}", f"seed={self.seed}", f"out={self.out}", "device=cpu", *more]
+        arguments = [*begin, *end] if folder is None else [f"resume={folder}", *end]
+        limits = dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+        done = subprocess.run(
+            [sys.executable, str(TRAIN), *arguments],
+            env=os.environ | limits,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode == 0 and self.steps() >= total_steps:
+            return None
+        return (done.stderr.strip().splitlines() or [f"ended early, exit code {done.returncode}"])[-1]
+
+    def curve(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Steps, mean return and number of the episodes that ended in each update in which any did."""
+        folder = self.folder()
+        lines = [line for line in read_metrics(folder) if line.get("episode/return") is not None] if folder else []
+        columns = ([line[key] for line in lines] for key in ("steps", "episode/return", "episode/count"))
+        steps, returns, counts = (np.array(column, np.float64) for column in columns)
+        return steps, returns, counts
+
+
+def main(argv: list[str]) -> int:
+    own = [item for item in argv if item.lstrip("+").partition("=")[0] in (*OWN, "--help", "-h")]
+    more = [item for item in argv if item not in own]
+    config = cli.parse(AgentsConfig, own, about=__doc__)
+    envs, agents = cli.as_list(config.envs), cli.as_list(config.agents)
+    for name in envs:
+        ENVIRONMENTS.load(name)
+    for name in agents:
+        AGENTS.load(name)
+    console, out = Console(highlight=False), Path(config.out)
+    cells = [
+        Cell(env, agent, seed, out / f"seed-{seed}")
+        for seed, env, agent in product(cli.integers("seeds", config.seeds), envs, agents)
+    ]
+    failed = run_all(cells, config, more, console)
+    rows = [row for env, agent in product(envs, agents) if (row := figures(cells, env, agent, config.episodes))]
+    out.mkdir(parents=True, exist_ok=True)
+    settings = {"total_steps": config.total_steps, "episodes": config.episodes, "arguments": more}
+    write_text(out / "agents.json", json.dumps({"provenance": provenance(), **settings, "rows": rows}, indent=1) + "\n")
+    write_text(out / "agents.md", markdown(rows))
+    for env in envs:
+        draw(cells, env, agents, out / f"{env}.png")
+    console.print(table(rows))
+    console.print(Text(f"written  {out / 'agents.json'}, agents.md and a curve an environment"))
+    return 1 if failed else 0
+
+
+def run_all(cells: Sequence[Cell], config: AgentsConfig, more: Sequence[str], console: Console) -> int:
+    """Train all cells, ``jobs`` at a time; how many failed."""
+    failed = 0
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as progress, ThreadPoolExecutor(config.jobs) as pool:
+        task = progress.add_task("runs", total=len(cells))
+
+        running = {pool.submit(cell.train, config.total_steps, more): cell for cell in cells}
+        try:
+            for future in as_completed(running):
+                cell, error = running[future], future.result()
+                progress.advance(task)
+                name = f"{cell.env} {cell.agent} seed {cell.seed}"
+                if error is not None:
+                    failed += 1
+                    progress.console.print(Text(f"failed   {name}: {error}"), style="red")
+                else:
+                    progress.console.print(Text(f"ended    {name}: {last(cell, config.episodes):.4g}"))
+        except KeyboardInterrupt:  # the runs at work were interrupted too, and save; the others shall not begin
+            pool.shutdown(cancel_futures=True)
+            raise
+    return failed
+
+
+def last(cell: Cell, episodes: int) -> float:
+    """Mean return of the last training episodes, in whole updates; NaN where none ended."""
+    _, returns, counts = cell.curve()
+    if not len(returns):
+        return float("nan")
+    behind = np.cumsum(counts[::-1])[::-1] - counts  # episodes that ended after each update
+    part = behind < episodes
+    return float(np.average(returns[part], weights=counts[part]))
+
+
+def figures(cells: Sequence[Cell], env: str, agent: str, episodes: int) -> dict[str, Any] | None:
+    """Returns over seeds of one agent on one environment."""
+    runs = [cell for cell in cells if (cell.env, cell.agent) == (env, agent) and cell.steps()]
+    if not runs:
+        return None
+    values = np.array([last(cell, episodes) for cell in runs])
+    return {
+        "env": env,
+        "agent": agent,
+        "seeds": [cell.seed for cell in runs],
+        "returns": values.tolist(),
+        "mean": float(values.mean()),
+        "std": float(values.std(ddof=1)) if len(values) > 1 else 0.0,
+        "steps": min(cell.steps() for cell in runs),
+    }
+
+
+HEADERS = ("env", "agent", "seeds", "steps", "mean return", "std", "least", "most")
+
+
+def texts(row: dict[str, Any]) -> tuple[str, ...]:
+    numbers = (row["mean"], row["std"], min(row["returns"]), max(row["returns"]))
+    return row["env"], row["agent"], str(len(row["seeds"])), f"{row['steps']:,}", *(f"{value:.4g}" for value in numbers)
+
+
+def table(rows: Sequence[dict[str, Any]]) -> Table:
+    shown = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    for i, name in enumerate(HEADERS):
+        shown.add_column(name, justify="left" if i < 2 else "right")
+    for row in rows:
+        shown.add_row(*texts(row))
+    return shown
+
+
+def markdown(rows: Sequence[dict[str, Any]]) -> str:
+    lines = [HEADERS, ("---",) * len(HEADERS), *(texts(row) for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def draw(cells: Sequence[Cell], env: str, agents: Sequence[str], path: Path) -> None:
+    """Mean curves over seeds, with a band of one standard deviation."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 3.5), layout="constrained")
+    axes = figure.subplots()
+    for number, agent in enumerate(agents):
+        curves = [cell.curve() for cell in cells if (cell.env, cell.agent) == (env, agent)]
+        curves = [curve for curve in curves if len(curve[0])]
+        if not curves:
+            continue
+        grid = np.linspace(max(curve[0][0] for curve in curves), min(curve[0][-1] for curve in curves), POINTS)
+        smooth = np.stack([np.interp(grid, steps, running_mean(returns, counts)) for steps, returns, counts in curves])
+        mean, spread = smooth.mean(0), smooth.std(0)
+        axes.plot(grid, mean, color=f"C{number}", label=f"{agent} ({len(curves)} seeds)")
+        axes.fill_between(grid, mean - spread, mean + spread, color=f"C{number}", alpha=0.2, linewidth=0)
+    axes.set(xlabel="environment steps", ylabel="return of the training episodes", title=env)
+    if axes.lines:
+        axes.legend(frameon=False)
+    save_figure(figure, path)
+
+
+def running_mean(returns: NDArray[np.float64], counts: NDArray[np.float64], share: float = 0.05) -> NDArray[np.float64]:
+    """Means over the episodes of a window that ends at each update."""
+    width = max(1, round(len(returns) * share))
+    sums, weights = (np.concatenate([np.zeros(width), np.cumsum(values)]) for values in (returns * counts, counts))
+    mean: NDArray[np.float64] = (sums[width:] - sums[:-width]) / (weights[width:] - weights[:-width])
+    return mean
+
+
+if __name__ == "__main__":
+    cli.run(main)
