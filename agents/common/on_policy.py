@@ -69,6 +69,7 @@ class OnPolicyAgent(Generic[Config]):
             else Network(self.policy, self.config.learning_rate, self.config.max_grad_norm, self.device)
         )
         self.optimizer = self.approximator.optimizer
+        self._observe = getattr(self.policy, "observe", None)
         self.reward_scale = RewardScale(self.config.num_envs, self.config.gamma)
         self._collector: Collector | None = None
 
@@ -89,6 +90,8 @@ class OnPolicyAgent(Generic[Config]):
                     self.reward_scale.apply(rollout)
                 learning_rate = self.config.learning_rate_at(self.steps, total_steps)
                 metrics |= self._update(rollout, learning_rate, rng)
+                if self._observe is not None:  # after the update, which compares with the policy that acted
+                    self._observe(rollout.batch(self.device).observations)
                 metrics["train/learning_rate"] = learning_rate
 
                 taken = int(rollout.valid.sum())

@@ -81,6 +81,8 @@ class PolicySettings:
     :class:`optgap.agents.common.approximator.Approximator` itself."""
     normalize_reward: bool = False
     """Divide rewards by the running standard deviation of the discounted return."""
+    normalize_observation: bool = False
+    """Perceptrons see observations less their running mean, over their running standard deviation, in [-10, 10]."""
 
 
 class OnPolicyConfig(Protocol):

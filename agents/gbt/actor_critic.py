@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from optgap.agents.common.approximator import Outputs
 from optgap.agents.common.tensors import Tree, map_tree
+from optgap.agents.gbt.bounded import keep_bounded
 from optgap.agents.gbt.config import TreeSettings
 from optgap.agents.gbt.features import FeatureMap
 from optgap.agents.gbt.tree_module import TreeModule, one_line
@@ -72,6 +73,9 @@ class TreeActorCritic(TreeModule):
     def hold(self, observations: Tree, kept: int = 0) -> Tree:
         rows = self.features.rows(map_tree(lambda tensor: tensor.cpu(), observations))
         with one_line():
+            if self.config.max_trees is not None:
+                for model in self.models.values():
+                    keep_bounded(model, rows, self.config.max_trees)
             self._rows = next(iter(self.models.values())).bin(rows)  # features are binned alike for every model
             if kept:
                 for cache in self._caches:

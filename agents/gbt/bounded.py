@@ -52,6 +52,6 @@ def descend(
 
 
 def keep_bounded(model: GBTModel, rows: F32, n_trees: int) -> None:
-    """At twice ``n_trees`` trees, go on with ``n_trees`` that say nearly the same on the first of ``rows``."""
+    """At twice ``n_trees`` trees, go on with ``n_trees`` that say nearly the same on rows spread over ``rows``."""
     if model.n_trees >= 2 * n_trees:
-        model.compress(rows[:REFERENCE_ROWS], n_trees)
+        model.compress(rows[:: -(-len(rows) // REFERENCE_ROWS)], n_trees)

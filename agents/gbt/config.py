@@ -32,6 +32,8 @@ class TreeSettings(GrowthSettings):
     """How far a tree moves the value; follows the schedule of ``learning_rate``."""
     shared_trees: bool = True
     """One tree for policy and value, or a tree each (half as fast, and neither splits for the other)."""
+    max_trees: int | None = None
+    """At twice this number an ensemble is compressed to it, so that acting does not slow down; null: it grows on."""
     optimizer: str = "sgd"
     """"sgd", or "adam": moments of a row's gradients over the trees, which then cannot be explained or exported."""
     predicted_std: bool = False
@@ -45,6 +47,9 @@ class TreeSettings(GrowthSettings):
         """Raise an :class:`InputError` where a value is out of its range."""
         for name in ("value_rate", "log_std_rate"):
             require(self, name, getattr(self, name) > 0, "a number above 0")
+        if self.max_trees is not None:
+            require(self, "max_trees", self.max_trees >= 1, "null or an integer of at least 1")
+            require(self, "max_trees", self.optimizer == "sgd", "null where the optimizer is not sgd")
         self.tree()
         try:
             self.head(0, 1, self.learning_rate)

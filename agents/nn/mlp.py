@@ -18,6 +18,7 @@ class MLPSettings(Protocol):
     """The part of a configuration that an :class:`MLPActorCritic` reads."""
 
     hidden_sizes: list[int]
+    normalize_observation: bool
 
 
 def mlp(
@@ -75,6 +76,37 @@ def one_hot(index: Tensor, size: int) -> Tensor:
     return nn.functional.one_hot(index.long(), size).float()
 
 
+class RunningScale(nn.Module):
+    """Features (B, F) less the mean of those observed so far, over their standard deviation, held to [-10, 10].
+
+    The moments are buffers, so that they are saved with the weights; they are merged batch by batch (Chan et al. 1979).
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.count: Tensor
+        self.mean: Tensor
+        self.squares: Tensor
+        self.register_buffer("count", torch.zeros(()))
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("squares", torch.zeros(features))
+
+    def observe(self, features: Tensor) -> None:
+        """Take rows (N, F) into the moments."""
+        if not len(features):
+            return
+        total = self.count + len(features)
+        difference = features.mean(dim=0) - self.mean
+        spread = features.var(dim=0, correction=0) * len(features)
+        self.squares += spread + difference**2 * self.count * len(features) / total
+        self.mean += difference * len(features) / total
+        self.count.copy_(total)
+
+    def forward(self, features: Tensor) -> Tensor:
+        deviation = torch.where(self.count > 0, self.squares / self.count.clamp(min=1.0), 1.0).sqrt()
+        return ((features - self.mean) / (deviation + 1e-4)).clamp(-10.0, 10.0)
+
+
 class MLPActorCritic(nn.Module):
     """Two separate perceptrons of tanh layers over the flattened observation: distribution parameters, and value.
 
@@ -94,9 +126,17 @@ class MLPActorCritic(nn.Module):
         # A gain of 0.01 makes the first policy nearly uniform, which keeps its early updates unbiased by the weights.
         self.actor = mlp([inputs, *config.hidden_sizes, outputs], output_gain=0.01)
         self.critic = mlp([inputs, *config.hidden_sizes, 1], output_gain=1.0)
+        self.scale = RunningScale(inputs) if config.normalize_observation else None
+
+    def observe(self, observations: Any) -> None:
+        """Take the observations of a rollout, tensors (N, ...), into what they are normalized by."""
+        if self.scale is not None:
+            self.scale.observe(flatten(observations, self.observation_space))
 
     def forward(self, observation: Any) -> tuple[Tensor, Tensor]:
         features = flatten(observation, self.observation_space)
+        if self.scale is not None:
+            features = self.scale(features)
         parameters = self.actor(features)
         if self.log_std is not None:
             parameters = torch.cat([parameters, self.log_std.expand_as(parameters)], dim=-1)
