@@ -136,6 +136,7 @@ def test_the_seed_determines_the_trees():
         ("Target", {"shared_trees": False}),
         ("Target", {"predicted_std": True, "optimizer": "adam"}),
         ("Mixed", {"growth": "oblivious", "score": "l2", "learning_rate_schedule": "linear"}),
+        ("Mixed", {"max_trees": 10}),
     ],
 )
 def test_resuming_at_a_boundary_equals_going_on(tmp_path, name, changes):
@@ -193,3 +194,26 @@ def test_registered_with_recipes_that_fit():
     for recipe in RECIPES.values():
         config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(GBTPPOConfig), recipe))
         assert config.rollout_length * config.num_envs % config.minibatch_size == 0
+
+
+def test_a_bounded_ensemble_stays_within_twice_its_bound_and_still_learns():
+    settings = {"num_envs": 8, "rollout_length": 64, "minibatch_size": 128, "epochs": 4, "learning_rate": 0.3}
+    config = GBTPPOConfig(**settings, value_rate=0.1, max_trees=40, min_leaf=4)
+    sizes, returns = [], []
+
+    def note(agent, metrics):
+        sizes.append(agent.policy.models["trees"].n_trees)
+        returns.append(metrics["episode/return"])
+
+    PPO(GymConfig("optgap-test/Mixed-v0"), config, seed=3).learn(20_000, note)
+    a_rollout = 4 * 4
+    assert max(sizes) <= 2 * 40 + a_rollout
+    assert any(later < earlier for earlier, later in itertools.pairwise(sizes))  # it was compressed
+    assert np.mean(returns[-5:]) > 26  # of 32; random actions earn 13
+
+
+def test_a_bound_is_checked():
+    with pytest.raises(InputError, match="max_trees is 0; expected null or an integer of at least 1"):
+        GBTPPOConfig(max_trees=0)
+    with pytest.raises(InputError, match="expected null where the optimizer is not sgd"):
+        GBTPPOConfig(max_trees=5, optimizer="adam")

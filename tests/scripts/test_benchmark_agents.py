@@ -1,0 +1,62 @@
+"""benchmark_agents.py: returns over seeds, read from runs that end only once."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+SHORT = ("agent.num_envs=2", "agent.rollout_length=32", "agent.checkpoint_interval=2")
+CELLS = ("envs=cartpole", "agents=gbt-ppo,ppo", "seeds=1,2", "episodes=5", "out=agents")
+
+
+def test_returns_over_seeds_and_a_second_call_that_only_goes_on(call, tmp_path):
+    answer = call("benchmark_agents", *CELLS, *SHORT, "total_steps=300", "jobs=2")
+    assert answer.code == 0, answer.out
+    first = json.loads((tmp_path / "agents" / "agents.json").read_text())
+    assert [(row["agent"], row["seeds"]) for row in first["rows"]] == [("gbt-ppo", [1, 2]), ("ppo", [1, 2])]
+    for row in first["rows"]:
+        assert row["mean"] == pytest.approx(np.mean(row["returns"]))
+        assert row["std"] == pytest.approx(np.std(row["returns"], ddof=1))
+    assert (tmp_path / "agents" / "cartpole.png").read_bytes()[:4] == b"\x89PNG"
+    assert (tmp_path / "agents" / "agents.md").read_text().count("\n") == 4
+
+    runs = sorted(tmp_path.glob("agents/seed-*/cartpole/*/*"))
+    assert len(runs) == 4
+    answer = call("benchmark_agents", *CELLS, *SHORT, "total_steps=500")
+    assert answer.code == 0, answer.out
+    assert sorted(tmp_path.glob("agents/seed-*/cartpole/*/*")) == runs  # the runs of the first call went on
+    more = json.loads((tmp_path / "agents" / "agents.json").read_text())
+    assert all(row["steps"] >= 500 for row in more["rows"])
+
+
+def test_the_last_episodes_count_by_their_number(call, tmp_path):
+    from benchmark_agents import Cell, last
+
+    folder = tmp_path / "seed-0" / "e" / "a" / "now"
+    folder.mkdir(parents=True)
+    counts, returns = (4, 0, 1, 2), (9.0, None, 5.0, 2.0)
+    lines = [
+        {"update": i + 1, "steps": i + 1, "episode/count": count, "episode/return": value}
+        for i, (count, value) in enumerate(zip(counts, returns, strict=True))
+    ]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    cell = Cell("e", "a", 0, tmp_path / "seed-0")
+    assert last(cell, 2) == 2.0
+    assert last(cell, 3) == pytest.approx((2 * 2 + 5) / 3)
+    assert last(cell, 4) == pytest.approx((2 * 2 + 5 + 4 * 9) / 7)  # whole updates
+    assert cell.steps() == 4
+
+
+def test_a_run_that_fails_is_named_and_the_others_end(call):
+    answer = call("benchmark_agents", "envs=cartpole", "agents=ppo", "seeds=0", "total_steps=50", "agent.epochs=0")
+    assert answer.code == 1
+    assert "failed   cartpole ppo seed 0: error:" in answer.out
+    assert "epochs is 0" in answer.out
+
+
+def test_wrong_names_are_refused(refuses):
+    assert "cartpolee" in refuses("benchmark_agents", "envs=cartpolee")
+    assert "expected integers" in refuses("benchmark_agents", "envs=cartpole", "seeds=a")
+    assert "jobs is 0" in refuses("benchmark_agents", "jobs=0")
