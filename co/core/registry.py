@@ -59,6 +59,7 @@ PROBLEMS.register("atsp", "optgap.co.problems.tsp:ATSP_PROBLEM")
 PROBLEMS.register("cvrp", "optgap.co.problems.cvrp:CVRP_PROBLEM")
 PROBLEMS.register("op", "optgap.co.problems.orienteering:ORIENTEERING")
 PROBLEMS.register("kp", "optgap.co.problems.knapsack:KNAPSACK")
+PROBLEMS.register("slicing", "optgap.co.problems.slicing:SLICING")
 
 for _problem in ("job-shop", "blocking-job-shop"):
     for _rule in ("spt", "lpt", "mwkr", "lwkr", "mor", "lor", "fifo", "random"):
