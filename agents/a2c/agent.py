@@ -22,7 +22,7 @@ class A2C(OnPolicyAgent[A2CConfig]):
     def _update(self, rollout: RolloutBuffer, learning_rate: float, rng: np.random.Generator) -> dict[str, float]:
         """One step against the gradients that algorithm S3 of the paper accumulates over a rollout."""
         config, batch = self.config, self._batch(rollout)
-        parameters, values = self.approximator.evaluate(batch.observations)
+        parameters, values, _ = self.approximator.evaluate(batch.observations)
         distribution = self.interface.distribution(parameters, batch.masks)
         advantages = standardized(batch.advantages) if config.normalize_advantage else batch.advantages  # R - V(s)
 

@@ -48,7 +48,7 @@ class AWR(OnPolicyAgent[AWRConfig]):
         figures: dict[str, list[Tensor]] = defaultdict(list)
         shuffled = chain.from_iterable(minibatches(batch, config.minibatch_size, rng) for _ in repeat(None))
         for part in islice(shuffled, config.gradient_steps):
-            parameters, values = self.approximator.evaluate(part.observations)
+            parameters, values, _ = self.approximator.evaluate(part.observations)
             distribution = self.interface.distribution(parameters, part.masks)
             advantages = standardized(part.advantages) if config.normalize_advantage else part.advantages
             weights = advantage_weights(advantages, config.beta, config.weight_max)

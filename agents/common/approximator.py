@@ -15,6 +15,7 @@ class Outputs(NamedTuple):
 
     parameters: Tensor  # (B, P) float32, of the action distribution
     values: Tensor  # (B,) float32
+    streams: Tensor | None = None  # (B, K) float32, values of further streams of rewards
 
 
 @runtime_checkable

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -23,17 +23,28 @@ class Collector:
 
     Episodes run on across calls of :meth:`collect`, and :meth:`reset` starts all of them anew.
 
+    Args:
+        env: autoreset mode NEXT_STEP.
+        length: T.
+        to_environment: actions of the policy -> actions of the environment.
+        costs: names of the constraints, whose costs ``info["cost"]`` (B, m) are the rollout's further streams.
+
     Raises:
-        InputError: the environment's autoreset mode is not NEXT_STEP.
+        InputError: the environment's autoreset mode is another, or (while playing) its costs are missing or malformed.
     """
 
     def __init__(
-        self, env: VectorEnv[Any, Any, Any], length: int, to_environment: Callable[[NDArray[Any]], NDArray[Any]]
+        self,
+        env: VectorEnv[Any, Any, Any],
+        length: int,
+        to_environment: Callable[[NDArray[Any]], NDArray[Any]],
+        costs: Sequence[str] = (),
     ) -> None:
         mode = env.metadata.get("autoreset_mode")
         if mode not in (AutoresetMode.NEXT_STEP, AutoresetMode.NEXT_STEP.value):
             raise InputError(f"vector environment {env} has autoreset mode {mode}; expected AutoresetMode.NEXT_STEP")
         self.env, self.length, self.to_environment = env, length, to_environment
+        self.costs = tuple(costs)
         self._masks = mask_source(env)
         self._observation: Tree = None
         self._resetting = np.zeros(env.num_envs, dtype=np.bool_)
@@ -48,16 +59,21 @@ class Collector:
         self._lengths[:] = 0
 
     def collect(self, act: Act) -> tuple[RolloutBuffer, dict[str, float]]:
-        """T steps of all environments, and the mean return and length of the episodes that ended in them."""
-        buffer = RolloutBuffer(self.length, self.env.num_envs)
+        """T steps of all environments, and figures of them.
+
+        They are the mean return and length of the episodes that ended, and the mean costs of a step, ``cost/<name>``.
+        """
+        buffer = RolloutBuffer(self.length, self.env.num_envs, len(self.costs))
         returns: list[float] = []
         lengths: list[int] = []
         for t in range(self.length):
             masks = self._masks() if self._masks is not None else None
             decision = act(self._observation, masks)
             buffer.decide(t, self._observation, masks, decision, ~self._resetting)
-            self._observation, rewards, terminated, truncated, _ = self.env.step(self.to_environment(decision.actions))
-            buffer.outcome(t, rewards, terminated, truncated)
+            answer = self.env.step(self.to_environment(decision.actions))
+            self._observation, rewards, terminated, truncated, info = answer
+            costs = costs_of(info, self.costs, ~self._resetting) if self.costs else None
+            buffer.outcome(t, rewards, terminated, truncated, costs)
             self._returns += rewards
             self._lengths += ~self._resetting
             ended = np.asarray(terminated | truncated, dtype=np.bool_)
@@ -67,11 +83,43 @@ class Collector:
                 self._returns[ended] = 0.0
                 self._lengths[ended] = 0
             self._resetting = ended.copy()
-        buffer.values[-1] = act(self._observation, self._masks() if self._masks is not None else None).values
+        last = act(self._observation, self._masks() if self._masks is not None else None)
+        buffer.values[-1] = last.values
+        if last.streams is not None:
+            buffer.stream_values[-1] = last.streams
         statistics = {"episode/count": float(len(returns))}
         if returns:
             statistics |= {"episode/return": float(np.mean(returns)), "episode/length": float(np.mean(lengths))}
+        if buffer.valid.any():
+            means = buffer.streams[buffer.valid].mean(axis=0, dtype=np.float64)
+            statistics |= {f"cost/{name}": float(mean) for name, mean in zip(self.costs, means, strict=True)}
         return buffer, statistics
+
+
+def costs_of(info: Mapping[str, Any], names: Sequence[str], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """``info["cost"]`` of one step as costs (B, m); 0 where ``valid`` (B,) is False, where the step only reset.
+
+    Raises:
+        InputError: it is missing, of another shape, or not finite.
+    """
+    shape, expected = (len(valid), len(names)), f"expected (num_envs, {len(names)}) numbers: {', '.join(names)}"
+    if "cost" not in info:
+        if valid.any():
+            raise InputError(f"the vector environment's info has no 'cost'; {expected}")
+        return np.zeros(shape)
+    try:
+        found = np.asarray(info["cost"], dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"the vector environment's info['cost'] is {info['cost']!r}; {expected}") from None
+    if found.shape != shape:
+        raise InputError(f"the vector environment's info['cost'] has shape {found.shape}; {expected}")
+    costs: NDArray[np.float64] = np.where(valid[:, None], found, 0.0)
+    if not np.isfinite(costs).all():
+        row, column = np.argwhere(~np.isfinite(costs))[0]
+        raise InputError(
+            f"cost {names[column]!r} of environment {row} is {costs[row, column]}; expected a finite number"
+        )
+    return costs
 
 
 def mask_source(env: VectorEnv[Any, Any, Any]) -> Callable[[], NDArray[np.bool_]] | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,10 +15,11 @@ class RewardScale:
     """Divides rewards by the running standard deviation of the discounted return.
 
     Rewards are not centred: their sign means something. Moments are merged rollout by rollout (Chan et al. 1979).
+    ``name`` begins the names of the statistics.
     """
 
-    def __init__(self, num_envs: int, gamma: float) -> None:
-        self.gamma = gamma
+    def __init__(self, num_envs: int, gamma: float, name: str = "reward") -> None:
+        self.gamma, self.name = gamma, name
         self.count, self.mean, self.squares = 0.0, 0.0, 0.0
         self._return = np.zeros(num_envs)
 
@@ -25,18 +29,22 @@ class RewardScale:
 
     def apply(self, buffer: RolloutBuffer) -> None:
         """Take the rollout into the statistics, then scale its rewards in place."""
-        returns: NDArray[np.float64] = np.zeros(buffer.rewards.shape)
-        for t in range(buffer.length):
-            self._return = self.gamma * self._return * buffer.valid[t] + buffer.rewards[t]
+        self.divide(buffer.rewards, buffer.valid)
+
+    def divide(self, rewards: NDArray[Any], valid: NDArray[np.bool_]) -> None:
+        """Take rewards (T, B), of which ``valid`` (T, B) count, into the statistics, then scale them in place."""
+        returns: NDArray[np.float64] = np.zeros(rewards.shape)
+        for t in range(len(rewards)):
+            self._return = self.gamma * self._return * valid[t] + rewards[t]
             returns[t] = self._return
-        sample = returns[buffer.valid]
+        sample = returns[valid]
         if sample.size:
             total = self.count + sample.size
             difference = float(sample.mean()) - self.mean
             self.squares += float(sample.var()) * sample.size + difference**2 * self.count * sample.size / total
             self.mean += difference * sample.size / total
             self.count = total
-        buffer.rewards /= self.scale
+        rewards /= self.scale
 
     @property
     def scale(self) -> float:
@@ -46,7 +54,8 @@ class RewardScale:
 
     def state(self) -> dict[str, float]:
         """The statistics, as :meth:`restore` takes them."""
-        return {"reward_count": self.count, "reward_mean": self.mean, "reward_squares": self.squares}
+        moments = {"count": self.count, "mean": self.mean, "squares": self.squares}
+        return {f"{self.name}_{key}": value for key, value in moments.items()}
 
-    def restore(self, state: dict[str, float]) -> None:
-        self.count, self.mean, self.squares = state["reward_count"], state["reward_mean"], state["reward_squares"]
+    def restore(self, state: Mapping[str, float]) -> None:
+        self.count, self.mean, self.squares = (state[f"{self.name}_{key}"] for key in ("count", "mean", "squares"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -59,9 +60,10 @@ class OnPolicyAgent(Generic[Config]):
         self.device = resolve_device(device)
         self.observation_space, self.action_space = spaces_of(env_config)
         self.interface = action_interface(self.action_space)
+        self.streams = self._stream_names()
         with separate_generators(self.device):
             torch.manual_seed(derived_seed(seed, 0, Stream.WEIGHTS))
-            policy = load_policy(self.config.policy)(self.observation_space, self.action_space, self.config)
+            policy = self._make_policy()
         self.policy: nn.Module = policy.to(self.device)
         self.approximator: Approximator = (
             policy
@@ -86,8 +88,7 @@ class OnPolicyAgent(Generic[Config]):
                     self._collector = self._restart()
 
                 rollout, metrics = self._collector.collect(self._act)
-                if self.config.normalize_reward:
-                    self.reward_scale.apply(rollout)
+                self._prepare(rollout)
                 learning_rate = self.config.learning_rate_at(self.steps, total_steps)
                 metrics |= self._update(rollout, learning_rate, rng)
                 if self._observe is not None:  # after the update, which compares with the policy that acted
@@ -101,6 +102,15 @@ class OnPolicyAgent(Generic[Config]):
                 if callback is not None and callback(self, metrics) is False:
                     break
         return self
+
+    def _stream_names(self) -> tuple[str, ...]:
+        """The costs ``info["cost"]`` that are learned from besides the reward; asked once, while being made."""
+        return ()
+
+    def _prepare(self, rollout: RolloutBuffer) -> None:
+        """Bring the rewards of a new rollout, in place, to the scale on which they are learned."""
+        if self.config.normalize_reward:
+            self.reward_scale.apply(rollout)
 
     def _update(self, rollout: RolloutBuffer, learning_rate: float, rng: np.random.Generator) -> dict[str, float]:
         """Learn from one rollout of the present policy; figures of what was done."""
@@ -137,7 +147,7 @@ class OnPolicyAgent(Generic[Config]):
 
     def save(self, path: str | Path) -> None:
         """Write the checkpoint folder ``path`` atomically."""
-        write_checkpoint(path, self, self.seed, self.policy, self.optimizer, self.reward_scale.state())
+        write_checkpoint(path, self, self.seed, self.policy, self.optimizer, self._statistics())
 
     @classmethod
     def load(cls, path: str | Path, device: str = "cpu", env_config: EnvironmentConfig | None = None) -> Self:
@@ -154,17 +164,38 @@ class OnPolicyAgent(Generic[Config]):
         checkpoint.restore(agent, agent.policy, agent.optimizer)
         try:
             if checkpoint.optimizer is not None:  # published weights hold what acting needs, not what training needs
-                agent.reward_scale.restore(checkpoint.statistics)
+                agent._restore_statistics(checkpoint.statistics)
         except KeyError as error:
             raise InputError(f"{checkpoint.path / STATE}: statistics: {error.args[0]} is missing") from None
         return agent
+
+    def _statistics(self) -> dict[str, float]:
+        """Running statistics of the training, as :meth:`_restore_statistics` takes them."""
+        return self.reward_scale.state()
+
+    def _restore_statistics(self, statistics: Mapping[str, float]) -> None:
+        """Put back what :meth:`_statistics` gave; a missing name is a KeyError."""
+        self.reward_scale.restore(statistics)
+
+    def _make_policy(self) -> nn.Module:
+        """What ``config.policy`` names, with a value for each further stream."""
+        policy = load_policy(self.config.policy)
+        arguments = (self.observation_space, self.action_space, self.config)
+        if not self.streams:
+            return policy(*arguments)
+        if "streams" not in inspect.signature(policy).parameters:
+            raise InputError(
+                f"policy {self.config.policy!r} takes no argument 'streams', so it has no values of {len(self.streams)} "
+                f"costs; {type(self).__name__} needs one that has, such as optgap.agents.nn.mlp:MLPActorCritic"
+            )
+        return policy(*arguments, streams=len(self.streams))
 
     def _restart(self) -> Collector:
         """New episodes everywhere, determined by (seed, update); the vector environment is made at the first call."""
         collector = self._collector
         if collector is None:
             env = self.env_config.make_vec(self.config.num_envs)
-            collector = Collector(env, self.config.rollout_length, self.interface.to_environment)
+            collector = Collector(env, self.config.rollout_length, self.interface.to_environment, self.streams)
         collector.reset(derived_seed(self.seed, self.updates, Stream.ENVIRONMENT))
         self.reward_scale.reset()
         return collector
@@ -175,7 +206,9 @@ class OnPolicyAgent(Generic[Config]):
         distribution = self._distribution(outputs, masks)
         actions = distribution.sample()
         log_probabilities = distribution.log_probability(actions)
-        return Decision(actions.cpu().numpy(), log_probabilities.cpu().numpy(), outputs.values.float().cpu().numpy())
+        values = outputs.values.float().cpu().numpy()
+        streams = None if outputs.streams is None else outputs.streams.float().cpu().numpy()
+        return Decision(actions.cpu().numpy(), log_probabilities.cpu().numpy(), values, streams)
 
     def _distribution(self, outputs: Outputs, masks: NDArray[np.bool_] | None) -> Distribution:
         allowed = None if masks is None else to_tensor(masks, self.device)

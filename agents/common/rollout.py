@@ -19,6 +19,7 @@ class Decision(NamedTuple):
     actions: NDArray[Any]  # (B, ...)
     log_probabilities: NDArray[np.float32]  # (B,)
     values: NDArray[np.float32]  # (B,)
+    streams: NDArray[np.float32] | None = None  # (B, K) values of the further streams
 
 
 class Batch(NamedTuple):
@@ -31,18 +32,12 @@ class Batch(NamedTuple):
     values: torch.Tensor  # (N,) float32, of the policy that acted
     advantages: torch.Tensor  # (N,) float32
     returns: torch.Tensor  # (N,) float32, targets of the value function
+    stream_advantages: torch.Tensor | None = None  # (N, K) float32; None where there is no further stream
+    stream_returns: torch.Tensor | None = None  # (N, K) float32
 
     def select(self, index: torch.Tensor) -> Batch:
         """The transitions at ``index`` (M,), integers on the batch's device."""
-        return Batch(
-            observations=map_tree(lambda tensor: tensor[index], self.observations),
-            actions=self.actions[index],
-            masks=None if self.masks is None else self.masks[index],
-            log_probabilities=self.log_probabilities[index],
-            values=self.values[index],
-            advantages=self.advantages[index],
-            returns=self.returns[index],
-        )
+        return Batch(*(None if part is None else map_tree(lambda tensor: tensor[index], part) for part in self))
 
 
 class RolloutBuffer:
@@ -51,9 +46,12 @@ class RolloutBuffer:
     Arrays are (T, B, ...) and are allocated at the first step from the shapes and dtypes seen there (float64 is stored
     as float32). Observations and masks are copied in :meth:`decide`, before the environment steps and may overwrite
     them. The step after an episode's end only resets: it is stored with ``valid`` False and never trained on.
+
+    Besides the reward there may be K further ``streams`` of rewards, costs for instance: (T, B, K), each with values
+    and advantages of its own.
     """
 
-    def __init__(self, length: int, num_envs: int) -> None:
+    def __init__(self, length: int, num_envs: int, streams: int = 0) -> None:
         shape = (length, num_envs)
         self.length, self.num_envs = length, num_envs
         self.observations: Tree = None
@@ -67,6 +65,10 @@ class RolloutBuffer:
         self.valid = np.ones(shape, dtype=np.bool_)
         self.advantages = np.zeros(shape, dtype=np.float32)
         self.returns = np.zeros(shape, dtype=np.float32)
+        self.streams = np.zeros((*shape, streams), dtype=np.float32)
+        self.stream_values = np.zeros((length + 1, num_envs, streams), dtype=np.float32)
+        self.stream_advantages = np.zeros_like(self.streams)
+        self.stream_returns = np.zeros_like(self.streams)
 
     def decide(
         self, t: int, observation: Tree, masks: NDArray[np.bool_] | None, decision: Decision, valid: NDArray[np.bool_]
@@ -83,38 +85,57 @@ class RolloutBuffer:
             self.masks[t] = masks
         self.log_probabilities[t] = decision.log_probabilities
         self.values[t] = decision.values
+        if decision.streams is not None:
+            self.stream_values[t] = decision.streams
         self.valid[t] = valid
 
     def outcome(
-        self, t: int, rewards: NDArray[Any], terminated: NDArray[np.bool_], truncated: NDArray[np.bool_]
+        self,
+        t: int,
+        rewards: NDArray[Any],
+        terminated: NDArray[np.bool_],
+        truncated: NDArray[np.bool_],
+        streams: NDArray[Any] | None = None,
     ) -> None:
-        """Store what the environments answered to step ``t``, each (B,)."""
+        """Store what the environments answered to step ``t``, each (B,), ``streams`` (B, K)."""
         self.rewards[t] = rewards
         self.terminated[t] = terminated
         self.truncated[t] = truncated
+        if streams is not None:
+            self.streams[t] = streams
 
     @classmethod
     def join(cls, rollouts: Sequence[RolloutBuffer]) -> RolloutBuffer:
         """Rollouts of the same environments, each of which goes on where the one before ended, as one rollout."""
-        joined = cls(0, rollouts[0].num_envs)
-        joined.length = sum(rollout.length for rollout in rollouts)
+        length = sum(rollout.length for rollout in rollouts)
+        joined = cls(length, rollouts[0].num_envs, rollouts[0].streams.shape[-1])
 
         def along_time(*arrays: NDArray[Any]) -> NDArray[Any]:
             return np.concatenate(arrays)
 
         joined.observations = map_tree(along_time, *(rollout.observations for rollout in rollouts))
-        joined.values = np.concatenate([*(rollout.values[:-1] for rollout in rollouts), rollouts[-1].values[-1:]])
+        for name in ("values", "stream_values"):
+            parts = [getattr(rollout, name) for rollout in rollouts]
+            setattr(joined, name, np.concatenate([*(part[:-1] for part in parts), parts[-1][-1:]]))
         masks = [rollout.masks for rollout in rollouts if rollout.masks is not None]
         joined.masks = np.concatenate(masks) if masks else None
-        for name in ("actions", "log_probabilities", "rewards", "terminated", "truncated", "valid"):
+        for name in ("actions", "log_probabilities", "rewards", "terminated", "truncated", "valid", "streams"):
             setattr(joined, name, np.concatenate([getattr(rollout, name) for rollout in rollouts]))
         return joined
 
     def estimate_advantages(self, gamma: float, gae_lambda: float) -> None:
-        """Fill ``advantages`` and ``returns``; row T of ``values`` must hold the value of the last observation."""
-        self.advantages, self.returns = generalized_advantages(
-            self.rewards, self.values, self.terminated, self.truncated, self.valid, gamma, gae_lambda
-        )
+        """Fill ``advantages`` and ``returns``; row T of ``values`` must hold the value of the last observation.
+
+        The same for every further stream.
+        """
+        ends = (self.terminated, self.truncated, self.valid)
+        self.advantages, self.returns = generalized_advantages(self.rewards, self.values, *ends, gamma, gae_lambda)
+        count = self.streams.shape[-1]
+        if count:  # each pair of environment and stream is a column
+            columns = (array.reshape(len(array), -1) for array in (self.streams, self.stream_values))
+            repeated = (np.repeat(array, count, axis=1) for array in ends)
+            found = generalized_advantages(*columns, *repeated, gamma, gae_lambda)
+            self.stream_advantages, self.stream_returns = (array.reshape(self.streams.shape) for array in found)
 
     def batch(self, device: torch.device | str) -> Batch:
         """All valid transitions, flattened, on ``device``."""
@@ -133,6 +154,8 @@ class RolloutBuffer:
             values=flatten(self.values[:-1]),
             advantages=flatten(self.advantages),
             returns=flatten(self.returns),
+            stream_advantages=flatten(self.stream_advantages) if self.streams.size else None,
+            stream_returns=flatten(self.stream_returns) if self.streams.size else None,
         )
 
     def _allocate(self, array: Any) -> NDArray[Any]:

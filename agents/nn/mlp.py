@@ -113,9 +113,14 @@ class MLPActorCritic(nn.Module):
     ``forward(observation)`` takes a tensor (B, ...) or a dict of them and returns parameters (B, P), where P is
     ``action_interface(action_space).parameters``, and values (B,). The standard deviations of a Box action do not
     depend on the observation and begin at 1 (Schulman et al. 2017, section 6.1).
+
+    With ``streams`` = K > 0 a third perceptron gives the values (B, K) of K further streams of rewards, third in what
+    ``forward`` returns.
     """
 
-    def __init__(self, observation_space: gym.Space[Any], action_space: gym.Space[Any], config: MLPSettings) -> None:
+    def __init__(
+        self, observation_space: gym.Space[Any], action_space: gym.Space[Any], config: MLPSettings, streams: int = 0
+    ) -> None:
         super().__init__()
         self.observation_space = observation_space
         inputs, outputs = flat_size(observation_space), action_interface(action_space).parameters
@@ -127,17 +132,19 @@ class MLPActorCritic(nn.Module):
         self.actor = mlp([inputs, *config.hidden_sizes, outputs], output_gain=0.01)
         self.critic = mlp([inputs, *config.hidden_sizes, 1], output_gain=1.0)
         self.scale = RunningScale(inputs) if config.normalize_observation else None
+        self.streams = mlp([inputs, *config.hidden_sizes, streams], output_gain=1.0) if streams else None
 
     def observe(self, observations: Any) -> None:
         """Take the observations of a rollout, tensors (N, ...), into what they are normalized by."""
         if self.scale is not None:
             self.scale.observe(flatten(observations, self.observation_space))
 
-    def forward(self, observation: Any) -> tuple[Tensor, Tensor]:
+    def forward(self, observation: Any) -> tuple[Tensor, ...]:
         features = flatten(observation, self.observation_space)
         if self.scale is not None:
             features = self.scale(features)
         parameters = self.actor(features)
         if self.log_std is not None:
             parameters = torch.cat([parameters, self.log_std.expand_as(parameters)], dim=-1)
-        return parameters, self.critic(features).squeeze(-1)
+        values = self.critic(features).squeeze(-1)
+        return (parameters, values) if self.streams is None else (parameters, values, self.streams(features))
