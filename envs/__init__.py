@@ -7,6 +7,7 @@ if __name__ == "envs":
 
 SCHEDULING = "optgap.envs.scheduling"
 ROUTING = "optgap.envs.routing"
+SLICING = "optgap.envs.slicing"
 
 # id -> entry points of the single and of the natively batched environment, imported when the first one is made
 ENTRY_POINTS = {
@@ -19,6 +20,7 @@ ENTRY_POINTS = {
     "optgap/ATSP-v0": (f"{ROUTING}.env:ATSPEnv", f"{ROUTING}.vector_env:ATSPVectorEnv"),
     "optgap/CVRP-v0": (f"{ROUTING}.env:CVRPEnv", f"{ROUTING}.vector_env:CVRPVectorEnv"),
     "optgap/OP-v0": (f"{ROUTING}.env:OrienteeringEnv", f"{ROUTING}.vector_env:OrienteeringVectorEnv"),
+    "optgap/TinySlicing-v0": (f"{SLICING}.tiny:TinySlicingEnv", f"{SLICING}.tiny:TinySlicingVectorEnv"),
     "optgap/KP-v0": (f"{ROUTING}.env:KnapsackEnv", f"{ROUTING}.vector_env:KnapsackVectorEnv"),
 }
 

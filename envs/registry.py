@@ -36,6 +36,7 @@ ENVIRONMENTS.register("atsp", "optgap.envs.routing.config:ATSPConfig")
 ENVIRONMENTS.register("cvrp", "optgap.envs.routing.config:CVRPConfig")
 ENVIRONMENTS.register("op", "optgap.envs.routing.config:OrienteeringConfig")
 ENVIRONMENTS.register("kp", "optgap.envs.routing.config:KnapsackConfig")
+ENVIRONMENTS.register("tiny-slicing", "optgap.envs.slicing.tiny:TinySlicingConfig")
 ENVIRONMENTS.register("gym", "optgap.envs.gym_config:GymConfig")
 for _name, _config in (
     ("cartpole", "CartPole"),
