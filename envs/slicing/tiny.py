@@ -142,7 +142,7 @@ def _pair(name: str, value: Any) -> tuple[float, float]:
 class TinyBatch:
     """B copies of the slots of :class:`TinySlicingEnv` in lockstep: arrays of B rows, no loop over copies but at a reset.
 
-    An episode's randomness, three uniform numbers a slot and one for the first state, is drawn from the copy's generator when the episode begins.
+    An episode's randomness, three uniform numbers a slot, is drawn from the copy's generator when the episode begins.
     """
 
     def __init__(self, copies: int, config: TinySlicingConfig) -> None:
