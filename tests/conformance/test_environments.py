@@ -198,7 +198,7 @@ def test_what_is_compiled_is_kept_for_the_next_process(tmp_path: Path) -> None:
 
 @every_id
 def test_the_vector_environment_equals_single_ones_seeded_in_a_row(env_id: str) -> None:
-    copies, seed, steps = 3, 17, 260
+    copies, seed, steps = 3, 17, 410
     vector = gym.make_vec(env_id, copies, vectorization_mode="vector_entry_point")
     singles: list[Any] = [gym.make(env_id) for _ in range(copies)]
     assert vector.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
