@@ -110,6 +110,11 @@ AGENTS.register(
         "optgap.agents.awr.agent:AWR", "optgap.agents.gbt.config:GBTAWRConfig", "optgap.agents.awr.recipes:TREES"
     ),
 )
+for _name, _class in (("clara", "CLARA"), ("ipo", "IPO"), ("ppo-lagrangian", "PPOLagrangian")):
+    AGENTS.register(
+        _name,
+        AgentEntry(f"optgap.agents.constrained.ppo:{_class}", f"optgap.agents.constrained.config:{_class}Config"),
+    )
 AGENTS.register("sac", AgentEntry("optgap.agents.sac.agent:SAC", "optgap.agents.sac.config:SACConfig"))
 AGENTS.register(
     "gbt-sac",

@@ -37,7 +37,7 @@ class Batch(NamedTuple):
 
     def select(self, index: torch.Tensor) -> Batch:
         """The transitions at ``index`` (M,), integers on the batch's device."""
-        return Batch(*(None if part is None else map_tree(lambda tensor: tensor[index], part) for part in self))
+        return Batch._make(None if part is None else map_tree(lambda tensor: tensor[index], part) for part in self)
 
 
 class RolloutBuffer:
@@ -130,12 +130,10 @@ class RolloutBuffer:
         """
         ends = (self.terminated, self.truncated, self.valid)
         self.advantages, self.returns = generalized_advantages(self.rewards, self.values, *ends, gamma, gae_lambda)
-        count = self.streams.shape[-1]
-        if count:  # each pair of environment and stream is a column
-            columns = (array.reshape(len(array), -1) for array in (self.streams, self.stream_values))
-            repeated = (np.repeat(array, count, axis=1) for array in ends)
-            found = generalized_advantages(*columns, *repeated, gamma, gae_lambda)
-            self.stream_advantages, self.stream_returns = (array.reshape(self.streams.shape) for array in found)
+        for k in range(self.streams.shape[-1]):
+            rewards, values = self.streams[..., k], self.stream_values[..., k]
+            advantages, returns = generalized_advantages(rewards, values, *ends, gamma, gae_lambda)
+            self.stream_advantages[..., k], self.stream_returns[..., k] = advantages, returns
 
     def batch(self, device: torch.device | str) -> Batch:
         """All valid transitions, flattened, on ``device``."""

@@ -1,0 +1,43 @@
+"""A constrained task whose optimum is known, registered as ``optgap-test/Budget-v0``."""
+
+from __future__ import annotations
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+
+class Budget(gym.Env):
+    """Two offers, drawn with equal probability whatever is done: taking one earns 1 or 0.5 and costs about 1.
+
+    At a mean cost of at most ``limit`` (in [0, 1]) the best policy takes the first offer with probability
+    min(1, 2 limit) and the second with probability max(0, 2 limit - 1), which earns min(limit, 0.5) +
+    max(0, limit - 0.5) / 2 a step. A second constraint, that not more than 0.9 of the offers are left, never binds
+    where the limit is above 0.1. Truncated after 50 steps.
+    """
+
+    observation_space = spaces.Discrete(2)
+    action_space = spaces.Discrete(2)
+    cost_names = ("spent", "left")
+
+    def __init__(self, limit: float = 0.6) -> None:
+        self.cost_limits = np.array([limit, 0.9])
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.count = 0
+        return self._show(), {}
+
+    def step(self, action):
+        reward = float(action) * (1.0, 0.5)[self.shown]
+        cost = np.array([float(action) * self.np_random.uniform(0.5, 1.5), 1.0 - action])
+        self.count += 1
+        return self._show(), reward, False, self.count == 50, {"cost": cost}
+
+    def _show(self):
+        self.shown = int(self.np_random.integers(2))
+        return np.int64(self.shown)
+
+
+if "optgap-test/Budget-v0" not in gym.registry:
+    gym.register("optgap-test/Budget-v0", entry_point=Budget)
