@@ -97,10 +97,10 @@ class Ensemble:
         adam: NDArray[Any] | None = None,
         steps: NDArray[Any] | int | None = None,
     ) -> None:
-        self.bias = np.array(bias, np.float32)
+        self.n_outputs = len(bias)
         self.is_categorical = np.array(is_categorical, np.bool_)
         self.oblivious = bool(oblivious)
-        self.adam = np.zeros((3, len(self.bias)), np.float32) if adam is None else np.array(adam, np.float32)
+        self.adam = np.zeros((3, self.n_outputs), np.float32) if adam is None else np.array(adam, np.float32)
         self.additive = not self.adam.any()  # the output is a sum over the trees: none is under Adam
         self.n_trees = len(tree_start) - 1
         if steps is not None and np.size(steps) != 1:
@@ -115,7 +115,7 @@ class Ensemble:
         given = {"feature": feature, "threshold": threshold, "left": left, "nan_right": nan_right, "cover": cover}
         for name, array in (given | {"gain": gain}).items():
             self._data[name] = np.array(array, NODE_FIELDS[name])
-        for name, array in {"value": value, "rate": rate}.items():
+        for name, array in {"value": value, "rate": rate, "bias": np.reshape(bias, (1, -1))}.items():
             self._data[name] = np.zeros((len(array), padded_outputs(self.n_outputs)), np.float32)
             self._data[name][:, : self.n_outputs] = array
 
@@ -143,13 +143,18 @@ class Ensemble:
         return len(self.is_categorical)
 
     @property
-    def n_outputs(self) -> int:
-        return len(self.bias)
-
-    @property
     def compressed(self) -> bool:
         """Whether trees were taken away, so that leaf values need not be mean gradients."""
         return self.steps != self.n_trees
+
+    @property
+    def bias(self) -> F32:
+        return self._data["bias"][0, : self.n_outputs]
+
+    @property
+    def padded_bias(self) -> F32:
+        """The outputs before the first tree, (1, P)."""
+        return self._data["bias"]
 
     @property
     def tree_start(self) -> I64:
@@ -242,7 +247,7 @@ class Ensemble:
         self.__dict__.update(state)
         # joblib hands read-only arrays to its workers, for which numba would compile every kernel anew.
         self._data = {name: np.require(array, requirements="W") for name, array in self._data.items()}
-        for name in ("bias", "is_categorical", "adam"):
+        for name in ("is_categorical", "adam"):
             setattr(self, name, np.require(getattr(self, name), requirements="W"))
 
     def _room(self, name: str, entries: int) -> NDArray[Any]:

@@ -136,14 +136,14 @@ def candidates_of(
         for e in range(1, entries):
             rows[side, e] = counts[np.uintp(base + bins[e])] + (within if categorical else rows[side, e - 1])
         for k in range(0, P, LANES):
-            total = register()
+            total = register(np.float64)
             if within:
                 gather(total, sums, last * P + k)
             square = contrast(total, np.float64(within), mean, at + k)
             gain[side, 0] = square if k == 0 else gain[side, 0] + square
             if categorical:
                 for e in range(1, entries):
-                    one = register()
+                    one = register(np.float64)
                     gather(one, sums, (base + np.intp(bins[e])) * P + k)
                     if within:
                         gather(one, sums, last * P + k)

@@ -29,8 +29,8 @@ F64x8 = ir.VectorType(ir.DoubleType(), LANES)
 
 
 def _pointer(context: Any, builder: Any, kind: Any, array: Any, offset: Any, vector: Any) -> Any:
-    """Where eight numbers of a contiguous array begin, ``offset`` numbers from its start."""
-    data = context.make_array(kind)(context, builder, array).data
+    """Where eight numbers of a contiguous array or a register begin, ``offset`` numbers from its start."""
+    data = array if isinstance(kind, types.CPointer) else context.make_array(kind)(context, builder, array).data
     return builder.bitcast(builder.gep(data, [offset]), vector.as_pointer())
 
 
@@ -126,20 +126,21 @@ def clear(typing: Any, to: Any, i: Any) -> Any:
 
 
 @intrinsic
-def register(typing: Any) -> Any:
-    """Eight float64 zeros of the calling function's own, which the compiler keeps in a register."""
+def register(typing: Any, kind: Any) -> Any:
+    """Eight zeros of the calling function's own, float32 or float64, which the compiler keeps in a register."""
+    vector = F32x8 if kind.dtype == types.float32 else F64x8
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        place = cgutils.alloca_once(builder, F64x8)
-        builder.store(ir.Constant(F64x8, None), place)
+        place = cgutils.alloca_once(builder, vector)
+        builder.store(ir.Constant(vector, None), place)
         return builder.bitcast(place, context.get_value_type(signature.return_type))
 
-    return types.CPointer(types.float64)(), codegen
+    return types.CPointer(kind.dtype)(kind), codegen
 
 
 @intrinsic
 def gather(typing: Any, lanes: Any, what: Any, j: Any) -> Any:
-    """Add ``what[j:j+8]``, float64, to a :func:`register`."""
+    """Add ``what[j:j+8]``, float64, to a :func:`register` of float64."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         place = builder.bitcast(arguments[0], F64x8.as_pointer())

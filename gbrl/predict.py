@@ -1,8 +1,9 @@
 """Outputs of an ensemble for raw rows: of many rows at a time, of one, and by some of its trees.
 
 Rows go in blocks that stay in the processor's first cache, and every tree of the ensemble is walked for a block before the
-next block. The outputs are float32 sums in the order of the trees (see :class:`Ensemble`), so that they do not depend on
-how many rows are predicted together, how many threads do it, or whether the trees were added up in several calls.
+next block; a few rows go one by one, by a kernel whose arguments are handed over quickly. The outputs are float32 sums in
+the order of the trees (see :class:`Ensemble`), so that they do not depend on how many rows are predicted together, how
+many threads do it, or whether the trees were added up in several calls.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
-from optgap.gbrl.ensemble import Ensemble, Trees, padded_outputs
-from optgap.gbrl.lanes import INLINED, INNER, KERNEL, LANES, descend
+from optgap.gbrl.ensemble import Ensemble, Trees
+from optgap.gbrl.lanes import INLINED, INNER, KERNEL, LANES, descend, move, register
 from optgap.gbrl.rows import F32, as_rows, in_parallel
 
 BLOCK_VALUES = 4096  # feature values of a block of rows: 16 KiB
@@ -38,8 +39,7 @@ def checked_rows(ensemble: Ensemble, x: ArrayLike) -> F32:
 
 def initial_outputs(ensemble: Ensemble, rows: int) -> Outputs:
     """The outputs before the first tree: the biases, no moments."""
-    out = np.zeros((rows, padded_outputs(ensemble.n_outputs)), np.float32)
-    out[:, : ensemble.n_outputs] = ensemble.bias
+    out = ensemble.padded_bias.repeat(rows, axis=0)
     if ensemble.additive:
         return Outputs(out, NO_MOMENTS, NO_MOMENTS)
     return Outputs(out, np.zeros_like(out), np.zeros_like(out))
@@ -70,18 +70,16 @@ def running_means(ensemble: Ensemble, x: F32, decay: float, threads: int = 1) ->
 
 def _walk(trees: Trees, oblivious: bool, x: F32, outputs: Outputs, first: int, last: int, threads: int) -> bool:
     n, F = x.shape
+    if n < FEW_ROWS:
+        return bool(_add_to_few(oblivious, x, first, last, *outputs, *trees))
     block = max(1, min(n, BLOCK_ROWS, BLOCK_VALUES // F))
-    by_column = (F, block) if oblivious and block >= FEW_ROWS else (0, 0)
 
     def work(begin: int, end: int, _: int) -> bool:
         here = Outputs(*(part[begin:end] for part in outputs))
-        columns, leaves = np.empty(by_column, np.float32), np.empty(block, np.int32)
-        return bool(_add_trees(trees, oblivious, x[begin:end], here, first, last, columns, leaves))
+        columns, leaves = np.empty((F, block) if oblivious else (0, 0), np.float32), np.empty(block, np.int32)
+        return bool(_add_to_many(trees, oblivious, x[begin:end], here, first, last, columns, leaves))
 
-    if threads > 1 and n >= 2 * FEW_ROWS:
-        return all(in_parallel(threads, n, work))
-    columns, leaves = np.empty(by_column, np.float32), np.empty(block, np.int32)
-    return bool(_add_trees(trees, oblivious, x, outputs, first, last, columns, leaves))
+    return all(in_parallel(threads if n >= 2 * FEW_ROWS else 1, n, work))
 
 
 def predict(ensemble: Ensemble, x: ArrayLike, threads: int = 1) -> NDArray[np.float32]:
@@ -107,16 +105,103 @@ def goes_right(value: Any, threshold: Any, categorical: Any, nan_right: Any) -> 
 
 
 @njit(**KERNEL)
-def _add_trees(
+def _add_to_few(
+    oblivious: Any,
+    x: Any,
+    begin: Any,
+    end: Any,
+    out: Any,
+    first: Any,
+    second: Any,
+    tree_start: Any,
+    feature: Any,
+    threshold: Any,
+    left: Any,
+    nan_right: Any,
+    leaf_start: Any,
+    value: Any,
+    rate: Any,
+    is_categorical: Any,
+    adam: Any,
+) -> Any:
+    """Let the trees ``begin`` to ``end`` change the outputs; whether ``x`` is without NaN.
+
+    Fields stand for :class:`Outputs` and :class:`Trees`: numba takes arrays in a sixth of the time that it takes a tuple.
+    """
+    outputs = Outputs(out, first, second)
+    trees = Trees(tree_start, feature, threshold, left, nan_right, leaf_start, value, rate, is_categorical, adam)
+    numeric, whole = _numeric(is_categorical), True
+    for i in range(len(x)):
+        missing = 0
+        for f in range(x.shape[1]):
+            missing += np.isnan(x[i, f])
+        whole &= missing == 0
+        if numeric and missing == 0:  # a split is one comparison
+            _add_to_one(trees, oblivious, True, x[i], outputs, i, begin, end)
+        else:
+            _add_to_one(trees, oblivious, False, x[i], outputs, i, begin, end)
+    return whole
+
+
+@njit(**INLINED)
+def _numeric(is_categorical: Any) -> Any:
+    numeric = True
+    for f in range(len(is_categorical)):
+        numeric &= not is_categorical[f]
+    return numeric
+
+
+@njit(**INLINED)
+def _add_to_one(trees: Any, oblivious: Any, plain: Any, row: Any, outputs: Any, i: Any, begin: Any, end: Any) -> None:
+    out, rate, value = outputs.out.reshape(-1), trees.rate.reshape(-1), trees.value.reshape(-1)
+    P = outputs.out.shape[1]
+    if P == LANES and not len(outputs.first):
+        total = register(np.float32)
+        move(total, 0, out, P * i)
+        for tree in range(np.uintp(begin), np.uintp(end)):
+            leaf = trees.leaf_start[tree] + _leaf_of_one(trees, tree, oblivious, plain, row)
+            descend(total, 0, rate, LANES * tree, value, LANES * leaf)
+        move(out, P * i, total, 0)
+        return
+    for tree in range(np.uintp(begin), np.uintp(end)):
+        leaf = trees.leaf_start[tree] + _leaf_of_one(trees, tree, oblivious, plain, row)
+        if len(outputs.first):
+            _follow_moments(outputs, i, trees, tree, leaf)
+        else:
+            for k in range(0, P, LANES):
+                descend(out, P * i + k, rate, P * tree + k, value, P * leaf + k)
+
+
+@njit(**INLINED)
+def _leaf_of_one(trees: Any, tree: Any, oblivious: Any, plain: Any, row: Any) -> Any:
+    """The number of a row's leaf within a tree."""
+    root = np.uintp(trees.tree_start[tree])
+    feature, threshold, left = trees.feature, trees.threshold, trees.left
+    node, leaf = root, np.intp(0)
+    while feature[node] >= 0:
+        f = np.uintp(feature[node])  # unsigned: numba need not ask whether it counts from the end
+        if plain:
+            right = row[f] > threshold[node]
+        else:
+            right = goes_right(row[f], threshold[node], trees.is_categorical[f], trees.nan_right[node])
+        if oblivious:
+            # Any node of a level tells its split, so that no turn waits for the one before it.
+            leaf = 2 * leaf + right
+            node = node + node - root + np.uintp(1)
+        else:
+            node = root + np.uintp(left[node]) + np.uintp(right)
+    return leaf if oblivious else np.intp(left[node])
+
+
+@njit(**KERNEL)
+def _add_to_many(
     trees: Any, oblivious: Any, x: Any, outputs: Any, first: Any, last: Any, columns: Any, leaves: Any
 ) -> Any:
+    """Let the trees ``first`` to ``last`` change the outputs; whether ``x`` is without NaN."""
     n, block = len(x), len(leaves)
     out, rate, value = outputs.out.reshape(-1), trees.rate.reshape(-1), trees.value.reshape(-1)
     P = outputs.out.shape[1]
-    numeric = True
-    for f in range(x.shape[1]):
-        numeric &= not trees.is_categorical[f]
-    whole = True
+    numeric, whole = _numeric(trees.is_categorical), True
     for begin in range(0, n, block):
         rows = x[begin : begin + block]
         missing = 0
@@ -125,12 +210,10 @@ def _add_trees(
                 missing += np.isnan(rows[i, f])
         whole &= missing == 0
         plain = numeric and missing == 0  # a split is one comparison
-        if columns.size:
+        if oblivious:
             _transpose(rows, columns)
         for tree in range(first, last):
-            if len(rows) < FEW_ROWS:
-                _leaves_of_few(trees, tree, oblivious, plain, rows, leaves)
-            elif oblivious:
+            if oblivious:
                 _oblivious_leaves(trees, tree, plain, columns, len(rows), leaves)
             else:
                 _greedy_leaves(trees, tree, plain, rows, leaves)
@@ -147,30 +230,8 @@ def _add_trees(
 
 
 @njit(**INLINED)
-def _leaves_of_few(trees: Any, tree: Any, oblivious: Any, plain: Any, rows: Any, leaves: Any) -> None:
-    """The leaf of each row, row by row: the trees' turns overlap in the processor."""
-    root = np.uintp(trees.tree_start[tree])
-    feature, threshold, left = trees.feature, trees.threshold, trees.left
-    for i in range(len(rows)):
-        row, node, leaf = rows[i], root, 0
-        while feature[node] >= 0:
-            f = np.uintp(feature[node])  # unsigned: numba need not ask whether it counts from the end
-            if plain:
-                right = row[f] > threshold[node]
-            else:
-                right = goes_right(row[f], threshold[node], trees.is_categorical[f], trees.nan_right[node])
-            if oblivious:
-                # Any node of a level tells its split, so that no turn waits for the one before it.
-                leaf = 2 * leaf + right
-                node = node + node - root + np.uintp(1)
-            else:
-                node = root + np.uintp(left[node]) + np.uintp(right)
-        leaves[i] = leaf if oblivious else left[node]
-
-
-@njit(**INLINED)
 def _greedy_leaves(trees: Any, tree: Any, plain: Any, rows: Any, leaves: Any) -> None:
-    """The same, a level of turns at a time, without a branch that depends on the row."""
+    """The leaves of rows, a level of turns at a time, without a branch that depends on the row."""
     root = np.uintp(trees.tree_start[tree])
     feature, threshold, left = trees.feature, trees.threshold, trees.left
     leaves[: len(rows)] = root

@@ -41,6 +41,8 @@ def test_trees_may_be_added_in_several_calls(adam):
     for first, last in ((0, 2), (2, 3), (3, 9)):
         add_trees(ensemble, x, outputs, first, last)
     np.testing.assert_array_equal(bits(outputs.out[:, :3]), bits(predict(ensemble, x)))
+    for rows in (1, 3):  # by other kernels than many rows
+        np.testing.assert_array_equal(bits(predict(ensemble, x[7 : 7 + rows])), bits(outputs.out[7 : 7 + rows, :3]))
 
 
 def test_adam_runs_its_moments_along_the_trees():
