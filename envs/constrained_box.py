@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, SupportsFloat
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -48,8 +48,8 @@ class ConstrainedBox(gym.spaces.Box):
 
     def __init__(
         self,
-        low: SupportsFloat | NDArray[Any],
-        high: SupportsFloat | NDArray[Any],
+        low: float | NDArray[np.floating[Any]],
+        high: float | NDArray[np.floating[Any]],
         constraints: Capacity | Linear,
         n: int | None = None,
         dtype: type[np.floating[Any]] = np.float32,

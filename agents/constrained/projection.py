@@ -85,12 +85,12 @@ class BoxCapacity(nn.Module):
                 f"projection on a capacity: sums of entries within the bounds are {least:g} to {most:g}; "
                 f"expected the capacity {self.capacity:g} among them"
             )
-        return _BoxCapacity.apply(points, low, high, self.capacity, self.exact)  # type: ignore[no-any-return, no-untyped-call]
+        return _BoxCapacity.apply(points, low, high, self.capacity, self.exact)  # type: ignore[no-any-return]
 
 
 class _BoxCapacity(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, points: Tensor, low: Tensor, high: Tensor, capacity: float, exact: bool) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, points: Tensor, low: Tensor, high: Tensor, capacity: float, exact: bool) -> Tensor:
         n, eps = points.shape[1], torch.finfo(points.dtype).eps
         low_stored, high_stored = low.to(points.dtype), high.to(points.dtype)
         clipped = points.clamp(low_stored, high_stored)
@@ -149,12 +149,12 @@ class PolyhedronProjection(nn.Module):
         self.polyhedron = polyhedron
 
     def forward(self, points: Tensor) -> Tensor:
-        return _Polyhedron.apply(points, self.polyhedron)  # type: ignore[no-any-return, no-untyped-call]
+        return _Polyhedron.apply(points, self.polyhedron)  # type: ignore[no-any-return]
 
 
 class _Polyhedron(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, points: Tensor, polyhedron: Polyhedron) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, points: Tensor, polyhedron: Polyhedron) -> Tensor:
         nearest, tangents = polyhedron.project(points.detach().cpu().numpy())
         ctx.save_for_backward(torch.from_numpy(tangents).to(points))
         return torch.from_numpy(nearest).to(points.device)

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from optgap.agents.constrained.projection import projection_of
 from optgap.co.core import InputError
 
 
@@ -127,7 +128,8 @@ def action_interface(space: gym.Space[Any]) -> ActionInterface:
     """The distribution that an action space takes; spaces without one raise :class:`InputError`.
 
     Discrete: categorical. MultiDiscrete (one axis): categoricals side by side. Box: diagonal Gaussian, clipped to the
-    bounds on the environment's side only, so that its density stays exact.
+    bounds (projected on the set, where the space is a :class:`ConstrainedBox`) on the environment's side only, so that
+    its density stays exact.
     """
     if isinstance(space, gym.spaces.Discrete):
         start = int(space.start)
@@ -142,10 +144,12 @@ def action_interface(space: gym.Space[Any]) -> ActionInterface:
         )
     if isinstance(space, gym.spaces.Box) and np.issubdtype(space.dtype, np.floating):
         box = space
+        inside = projection_of(box)
 
-        def clip(actions: NDArray[Any]) -> NDArray[Any]:
-            clipped: NDArray[Any] = np.clip(actions.reshape(-1, *box.shape), box.low, box.high).astype(box.dtype)
-            return clipped
+        def project(actions: NDArray[Any]) -> NDArray[Any]:
+            points = torch.from_numpy(actions.reshape(len(actions), -1).astype(box.dtype))
+            nearest: NDArray[Any] = inside(points).numpy().reshape(-1, *box.shape)
+            return nearest
 
-        return ActionInterface(2 * math.prod(box.shape), lambda parameters, _: DiagonalGaussian(parameters), clip)
+        return ActionInterface(2 * math.prod(box.shape), lambda parameters, _: DiagonalGaussian(parameters), project)
     raise InputError(f"action space {space} has no policy; expected Discrete, MultiDiscrete (one axis) or a float Box")
