@@ -28,25 +28,19 @@ def outputs_then_and_now(model: GBTModel, rows: F32, then: int) -> tuple[F32, F3
     return before, np.ascontiguousarray(outputs.out[:, : model.n_outputs])
 
 
-def descend(
-    model: GBTModel, binned: BinnedRows, targets: F32, output: NDArray[np.int64], rows: list[NDArray[np.int64]]
-) -> float:
+def descend(model: GBTModel, binned: BinnedRows, targets: F32, rows: list[NDArray[np.int64]]) -> float:
     """One tree for each of the minibatches ``rows``, towards ``targets``; the mean squared error before.
 
     Args:
-        model: its outputs are moved.
+        model: of one output.
         binned: n rows.
-        targets: (n,) what one output of each row should be.
-        output: (n,) which output; the others are left where they are.
+        targets: (n,) what their outputs should be.
         rows: numbers of rows, a minibatch each.
     """
     cache = model.cache(binned)
-    errors = cache.outputs[np.arange(len(targets)), output] - targets
-    before = float(np.square(errors).mean())
+    before = float(np.square(cache.outputs[:, 0] - targets).mean())
     for part in rows:
-        gradients = np.zeros((len(part), model.n_outputs), np.float32)
-        gradients[np.arange(len(part)), output[part]] = cache.outputs[part, output[part]] - targets[part]
-        model.step(binned.take(part), gradients)
+        model.step(binned.take(part), cache.outputs[part] - targets[part, None])
         cache.update()
     return before
 

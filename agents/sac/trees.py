@@ -82,12 +82,11 @@ class TreeSoftActorCritic(TreeModule):
     def fit(self, observations: Tree, actions: F32, targets: F32, rng: np.random.Generator) -> float:
         config, errors = self.config, []
         self._rows = np.hstack([self.features.rows(observations), actions])
-        only = np.zeros(len(targets), np.int64)
         with one_line():
             binned = self.models["first"].bin(self._rows)
             for name in CRITICS:
                 minibatches = list(parts(len(targets), config.minibatch_size, config.epochs, rng))
-                errors.append(descend(self.models[name], binned, targets, only, minibatches))
+                errors.append(descend(self.models[name], binned, targets, minibatches))
         return float(np.mean(errors))
 
     def improve(self, observations: Tree, temperature: float, rng: np.random.Generator) -> float:

@@ -74,6 +74,31 @@ def test_the_target_stays_until_it_follows():
         np.testing.assert_array_equal(*values.pair(x))
 
 
+def test_an_action_that_is_hardly_taken_any_more_is_corrected_as_fast_as_the_others():
+    values = TreeActionValues(spaces.Box(-1, 1, (1,)), spaces.Discrete(3), GBTDQNConfig(min_leaf=1, epochs=1))
+    rng = np.random.default_rng(0)
+    x, actions = rng.uniform(-1, 1, (2000, 1)).astype(np.float32), np.zeros(2000, np.int64)
+    actions[::100] = 1
+    for _ in range(12):
+        values.fit(x, actions, np.where(actions == 1, -4, 4).astype(np.float32), rng)
+    np.testing.assert_allclose(values.predict(x).mean(axis=0), [4, -4, 0], atol=0.1)  # nothing is known of the third
+    values.follow()
+    assert [values.models[name].n_trees for name in values.models] == values.target_trees.tolist() == [12, 12, 0]
+
+
+def test_rare_terminal_transitions_move_a_network():
+    """One transition in 20 that ends, worth 0 among others worth 100: the mean is wanted, not the median."""
+    rng = np.random.default_rng(0)
+    torch.manual_seed(0)
+    config = DQNConfig(hidden_sizes=[8], minibatch_size=100, epochs=200, learning_rate=0.02)
+    values = QNetwork(spaces.Box(-1, 1, (1,)), spaces.Discrete(2), config)
+    x, targets = np.ones((200, 1), np.float32), np.full(200, 100.0, np.float32)
+    targets[::20] = 0
+    for _ in range(3):
+        values.fit(x, np.zeros(200, np.int64), targets, rng)
+    assert values.predict(x[:1])[0, 0] == pytest.approx(95, abs=2)
+
+
 @BOTH
 def test_identity(kind):
     """Numbers and actions begin at 2."""

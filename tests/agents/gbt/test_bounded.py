@@ -44,12 +44,12 @@ def test_bounded_at_twice_the_number():
     assert np.square(model.predict(x) - before).mean() < 0.02 * before.var()
 
 
-def test_errors_of_the_chosen_output_by_hand():
-    """Rows -1, -1, 1: targets 3, 5 of output 0 for the left ones, 7 of output 1 for the right one; rate 1/2."""
-    model = GBTModel(1, 2, TreeConfig(max_depth=1), [OptimizerConfig(0, 2, learning_rate=0.5)])
+def test_errors_by_hand():
+    """Rows -1, -1, 1 with targets 3, 5, 7; rate 1/2."""
+    model = GBTModel(1, 1, TreeConfig(max_depth=1), [OptimizerConfig(0, 1, learning_rate=0.5)])
     x = np.array([[-1.0], [-1.0], [1.0]], np.float32)
-    targets, output = np.array([3.0, 5.0, 7.0], np.float32), np.array([0, 0, 1])
-    error = descend(model, model.bin(x), targets, output, [np.arange(3), np.array([0, 2])])
+    targets = np.array([3.0, 5.0, 7.0], np.float32)
+    error = descend(model, model.bin(x), targets, [np.arange(3), np.array([0, 2])])
     assert error == pytest.approx((9 + 25 + 49) / 3)
     # First tree: left leaf 0.5 * (3 + 5) / 2 = 2, right leaf 3.5. Second: left 2 + 0.5 * (3 - 2), right 3.5 + 0.5 * 3.5.
-    np.testing.assert_allclose(model.predict(x), [[2.5, 0], [2.5, 0], [0, 5.25]])
+    np.testing.assert_allclose(model.predict(x), [[2.5], [2.5], [5.25]])
