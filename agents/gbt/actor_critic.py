@@ -19,6 +19,7 @@ from optgap.agents.gbt.tree_module import TreeModule, one_line
 from optgap.agents.nn.distributions import action_interface
 from optgap.gbrl.config import OptimizerConfig
 from optgap.gbrl.model import Cache, GBTModel
+from optgap.gbrl.recall import Recall
 
 
 class TreeActorCritic(TreeModule):
@@ -56,6 +57,9 @@ class TreeActorCritic(TreeModule):
             alone = config.head(0, 1, config.value_rate)
             self.models = {"policy": self._model(heads, bias[:-1]), "value": self._model([alone], bias[-1:])}
         self._caches: list[Cache] = []
+        # Few categories come again, and then only new trees are walked; numbers hardly ever do.
+        recalls = bool(self.features.categorical.all())
+        self._predictors = [Recall(model) if recalls else model for model in self.models.values()]
         self._rates = {name: [head.learning_rate for head in model.optimizers] for name, model in self.models.items()}
         self.place: Tensor
         self.register_buffer("place", torch.empty(0), persistent=False)  # is where the module is
@@ -66,7 +70,7 @@ class TreeActorCritic(TreeModule):
     def predict(self, observations: Tree) -> Outputs:
         rows = self.features.rows(observations)
         with one_line():
-            found = [model.predict(rows) for model in self.models.values()]
+            found = [predictor.predict(rows) for predictor in self._predictors]
         with torch.no_grad():
             return self._outputs(torch.from_numpy(np.hstack(found)).to(self.place.device))
 
