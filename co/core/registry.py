@@ -96,3 +96,6 @@ SOLVERS.register("op/greedy", "optgap.co.heuristics.route_solvers:orienteering_g
 SOLVERS.register("op/ils", "optgap.co.heuristics.route_solvers:orienteering_ils")
 SOLVERS.register("kp/greedy", "optgap.co.heuristics.knapsack_exact:greedy")
 SOLVERS.register("kp/branch-and-bound", "optgap.co.heuristics.knapsack_exact:branch_and_bound")
+for _rule in ("equal_share", "proportional", "latency_greedy", "drift_plus_penalty"):
+    SOLVERS.register(f"slicing/{_rule.replace('_', '-')}", f"optgap.co.heuristics.slicing_rules:solve_{_rule}")
+SOLVERS.register("slicing/scip", "optgap.co.exact.slicing_scip:solve")
