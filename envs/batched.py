@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from optgap.co.core import InputError, InvalidActionError
 
 Observation = dict[str, NDArray[Any]]
+Seen = Observation | NDArray[Any]  # what an agent sees: named arrays, or one
 
 
 class EpisodeBatch(Protocol):
@@ -41,20 +42,20 @@ class EpisodeBatch(Protocol):
         """Restart the marked copies on the instances they have."""
         ...
 
-    def step(self, action: NDArray[np.int64], skip: NDArray[np.bool_]) -> None:
-        """Act in every copy not in ``skip``; :class:`InvalidActionError` names a forbidden action, no copy has moved."""
+    def step(self, action: NDArray[Any], skip: NDArray[np.bool_]) -> None:
+        """Act in every copy not in ``skip``; :class:`InvalidActionError` names a forbidden action, no copy has moved.
+
+        Args:
+            action: (B,) int64, or (B, n) float64 where the space of actions is a box.
+        """
         ...
 
-    def observation(self) -> Observation:
-        """The buffers by name, not copied: the next step overwrites them."""
-        ...
-
-    def masks(self) -> NDArray[np.int8]:
-        """(B, A) buffer, 1 where an action is allowed."""
+    def observation(self) -> Seen:
+        """The buffers, by name where there are several, not copied: the next step overwrites them."""
         ...
 
     def info(self) -> Observation:
-        """Figures of the episodes so far, (B,) each, not copied."""
+        """Figures of the episodes so far, or of the last step, (B,) or (B, n) each, not copied."""
         ...
 
     def solution(self, b: int) -> Any:
@@ -65,12 +66,20 @@ class EpisodeBatch(Protocol):
         """What copy ``b`` has decided so far: an (H, W, 3) uint8 array for "rgb_array", text for "ansi"."""
         ...
 
-    def action_space(self) -> spaces.Discrete:
+    def action_space(self) -> spaces.Discrete | spaces.Box:
         """Space of one copy's action."""
         ...
 
     def observation_space(self) -> spaces.Space[Any]:
         """Space of one copy's observation."""
+        ...
+
+
+class MaskedBatch(Protocol):
+    """A batch whose actions are not always allowed."""
+
+    def masks(self) -> NDArray[np.int8]:
+        """(B, A) buffer, 1 where an action is allowed."""
         ...
 
 
@@ -93,11 +102,34 @@ def batch_from(options_class: Any, copies: int, arguments: dict[str, Any]) -> Ep
     return cast(EpisodeBatch, options_class(**arguments).batch(copies))
 
 
-class BatchedEnv(gym.Env[Observation, np.int64]):
-    """A single environment over a batch of one. A subclass documents it and names the class of its arguments."""
+def read_actions(space: spaces.Space[Any], actions: Any, copies: int) -> NDArray[Any]:
+    """What ``EpisodeBatch.step`` takes: (B,) int64 for a ``Discrete`` space, (B, n) float64 for a ``Box``.
+
+    Raises:
+        InvalidActionError: another shape, or not numbers of that kind. Their values are the batch's to judge.
+    """
+    discrete = isinstance(space, spaces.Discrete)
+    shape, kinds = (copies, *(space.shape or ())), "iu" if discrete else "fiu"
+    try:
+        found = np.asarray(actions)
+    except ValueError:  # rows of different lengths
+        found = np.empty(0, object)
+    if found.shape != shape or found.dtype.kind not in kinds:
+        raise InvalidActionError(
+            f"actions have shape {found.shape}, dtype {found.dtype}; expected {shape} {'integers' if discrete else 'numbers'}"
+        )
+    return found.astype(np.int64 if discrete else np.float64, copy=False)
+
+
+class BatchedEnv(gym.Env[Any, Any]):
+    """A single environment over a batch of one. A subclass documents it and names the class of its arguments.
+
+    ``truncates`` says whether an episode's end is a truncation: the task would go on.
+    """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array", "ansi"], "render_fps": 10}  # noqa: RUF012 (Gymnasium's form)
     options_class: ClassVar[Any]
+    truncates: ClassVar[bool] = False
 
     def __init__(self, render_mode: str | None = None, **arguments: Any) -> None:
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
@@ -107,11 +139,8 @@ class BatchedEnv(gym.Env[Observation, np.int64]):
         self.observation_space = self.batch.observation_space()
         self.action_space = self.batch.action_space()
         self._all, self._none = np.ones(1, np.bool_), np.zeros(1, np.bool_)
-        self._action = np.zeros(1, np.int64)
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Observation, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         super().reset(seed=seed)
         if options and "instance" in options:
             self.batch.put(0, options["instance"])
@@ -120,19 +149,15 @@ class BatchedEnv(gym.Env[Observation, np.int64]):
             self.batch.reset(self._all, [self.np_random])
         return self._observation(), self._info()
 
-    def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         if self.batch.instances[0] is None or self.batch.done[0]:
             raise gym.error.ResetNeeded("call reset before step: no episode is under way")
-        if not self.action_space.contains(action):
+        if isinstance(self.action_space, spaces.Discrete) and not self.action_space.contains(action):
             raise InvalidActionError(f"action is {action!r}; expected an integer of {self.action_space}")
-        self._action[0] = action
-        self.batch.step(self._action, self._none)
-        return self._observation(), float(self.batch.reward[0]), bool(self.batch.done[0]), False, self._info()
-
-    def action_masks(self) -> NDArray[np.bool_]:
-        """(A,) which actions are allowed now (the convention of sb3-contrib)."""
-        allowed: NDArray[np.bool_] = self.batch.masks()[0] != 0
-        return allowed
+        self.batch.step(read_actions(self.action_space, [action], 1), self._none)
+        ended = bool(self.batch.done[0])
+        terminated, truncated = ended and not self.truncates, ended and self.truncates
+        return self._observation(), float(self.batch.reward[0]), terminated, truncated, self._info()
 
     def render(self) -> Any:
         """What has been decided so far: an (H, W, 3) uint8 array, or text with ``render_mode="ansi"``."""
@@ -140,18 +165,20 @@ class BatchedEnv(gym.Env[Observation, np.int64]):
             raise gym.error.ResetNeeded("call reset before render")
         return None if self.render_mode is None else self.batch.picture(0, self.render_mode)
 
-    def _observation(self) -> Observation:
-        return {key: value[0].copy() for key, value in self.batch.observation().items()}
+    def _observation(self) -> Seen:
+        seen = self.batch.observation()
+        return {key: value[0].copy() for key, value in seen.items()} if isinstance(seen, dict) else seen[0].copy()
 
     def _info(self) -> dict[str, Any]:
-        info = {key: value[0].item() for key, value in self.batch.info().items()}
+        figures = self.batch.info()
+        info = {key: value[0].item() if value.ndim == 1 else value[0].copy() for key, value in figures.items()}
         info["instance"] = self.batch.instances[0].name
         if self.batch.done[0]:
             info["solution"] = self.batch.solution(0)
         return info
 
 
-class BatchedVectorEnv(gym.vector.VectorEnv[Observation, NDArray[np.int64], NDArray[Any]]):
+class BatchedVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     """Copies of a single environment over one compiled batch.
 
     Same arguments, spaces (batched), rewards and masks. ``reset(seed=s)`` seeds copy i with s + i, as Gymnasium does, so
@@ -163,12 +190,13 @@ class BatchedVectorEnv(gym.vector.VectorEnv[Observation, NDArray[np.int64], NDAr
     copied when a copy is reset and shared by the answers until the next reset: do not write to them. ``copy=False``
     returns the batch's own buffers: faster, but the next step overwrites them.
 
-    Info: as the single environment's, (num_envs,) each; at an episode's end ``solution`` (object array) with its mask
-    ``_solution``.
+    Info: as the single environment's, (num_envs,) or (num_envs, n) each; at an episode's end ``solution`` (object array)
+    with its mask ``_solution``.
     """
 
     metadata: dict[str, Any] = {"autoreset_mode": gym.vector.AutoresetMode.NEXT_STEP, "render_modes": []}  # noqa: RUF012
     options_class: ClassVar[Any]
+    truncates: ClassVar[bool] = False
 
     def __init__(self, num_envs: int = 1, render_mode: str | None = None, copy: bool = True, **arguments: Any) -> None:
         if num_envs < 1:
@@ -187,7 +215,7 @@ class BatchedVectorEnv(gym.vector.VectorEnv[Observation, NDArray[np.int64], NDAr
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Observation, dict[str, Any]]:
+    ) -> tuple[Any, dict[str, Any]]:
         seeds = seed if isinstance(seed, list) else [None if seed is None else seed + i for i in range(self.num_envs)]
         if len(seeds) != self.num_envs:
             raise InputError(f"{len(seeds)} seeds; expected one for each of {self.num_envs} copies")
@@ -210,33 +238,24 @@ class BatchedVectorEnv(gym.vector.VectorEnv[Observation, NDArray[np.int64], NDAr
         self._constants = {}
         return self._observation(), self._info()
 
-    def step(
-        self, actions: NDArray[np.int64]
-    ) -> tuple[Observation, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
+    def step(self, actions: Any) -> tuple[Any, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
         if not self._rngs:
             raise gym.error.ResetNeeded("call reset before step")
-        actions = np.asarray(actions)
-        if actions.shape != (self.num_envs,) or actions.dtype.kind not in "iu":
-            raise InvalidActionError(
-                f"actions have shape {actions.shape}, dtype {actions.dtype}; expected ({self.num_envs},) integers"
-            )
-        self.batch.step(actions.astype(np.int64, copy=False), self._ended)
+        self.batch.step(read_actions(self.single_action_space, actions, self.num_envs), self._ended)
         if np.count_nonzero(self._ended):
             self.batch.reset(self._ended, self._rngs)
             self._constants = {}
         self._ended[:] = self.batch.done
-        reward = self.batch.reward.copy()
-        return self._observation(), reward, self._ended.copy(), np.zeros(self.num_envs, np.bool_), self._info()
+        reward, ended, never = self.batch.reward.copy(), self._ended.copy(), np.zeros(self.num_envs, np.bool_)
+        terminated, truncated = (never, ended) if self.truncates else (ended, never)
+        return self._observation(), reward, terminated, truncated, self._info()
 
-    def action_masks(self) -> NDArray[np.bool_]:
-        """(num_envs, A) which actions are allowed now; all false for a copy whose episode has just ended."""
-        allowed: NDArray[np.bool_] = self.batch.masks() != 0
-        return allowed
-
-    def _observation(self) -> Observation:
+    def _observation(self) -> Seen:
         seen = self.batch.observation()
         if not self.copy:
             return seen
+        if not isinstance(seen, dict):
+            return seen.copy()
         if not self._constants:
             self._constants = {key: seen[key].copy() for key in self.batch.constants}
         return {key: self._constants[key] if key in self._constants else value.copy() for key, value in seen.items()}
@@ -249,3 +268,25 @@ class BatchedVectorEnv(gym.vector.VectorEnv[Observation, NDArray[np.int64], NDAr
             for b in ended:
                 info["solution"][b] = self.batch.solution(b)
         return info
+
+
+class ActionMasks:
+    """Adds its masks to a single environment; the first base of one over a :class:`MaskedBatch`."""
+
+    batch: Any
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """(A,) which actions are allowed now (the convention of sb3-contrib)."""
+        allowed: NDArray[np.bool_] = self.batch.masks()[0] != 0
+        return allowed
+
+
+class VectorActionMasks:
+    """The same for a batched environment."""
+
+    batch: Any
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """(num_envs, A) which actions are allowed now; all false for a copy whose episode has just ended."""
+        allowed: NDArray[np.bool_] = self.batch.masks() != 0
+        return allowed

@@ -383,9 +383,10 @@ def replay(instance: SlicingInstance, shares: Any) -> dict[str, NDArray[Any]]:
     cells, state = put_cell(*empty_cells(1, instance.n_slices), 0, instance)
     everyone, no_one, done = np.ones(1, np.bool_), np.zeros(1, np.bool_), np.zeros(1, np.bool_)
     reset_batch(cells, state, everyone)
-    found: dict[str, list[NDArray[Any]]] = {name: [] for name in (*PER_SLICE, "reward", "cost", "seen")}
-    for row in shares[:, None]:
-        step_batch(cells, state, row, no_one, False, done)
+    buffers = {name: getattr(state, name)[0] for name in (*PER_SLICE, "reward", "cost", "seen")}
+    found = {name: np.empty((len(shares), *np.shape(row)), row.dtype) for name, row in buffers.items()}
+    for t in range(len(shares)):
+        step_batch(cells, state, shares[t : t + 1], no_one, False, done)
         for name, rows in found.items():
-            rows.append(getattr(state, name)[0].copy())
-    return {name: np.array(rows) for name, rows in found.items()}
+            rows[t] = getattr(state, name)[0]
+    return found

@@ -116,7 +116,7 @@ class Cell:
     users: int = 100
     mix: Any = None
     bandwidth: float = 10e6
-    load: Any = 1.0
+    load: Any = None
     variation: str = "sinusoid"
     amplitude: float = 0.5
     decisions: int = 100
@@ -126,7 +126,7 @@ class Cell:
 
     def __post_init__(self) -> None:
         self.slices = (self.slices,) if isinstance(self.slices, str) else tuple(self.slices)
-        traffic = traffic_of(self.slices)
+        traffic_of(self.slices)
         for name in ("users", "decisions", "decision_slots", "queue"):
             value = getattr(self, name)
             if not isinstance(value, Integral) or not 1 <= value <= LARGEST:
@@ -139,10 +139,9 @@ class Cell:
             )
         _number("bandwidth", self.bandwidth, 1e-3, 1e12, "Hz above 0")
         _number("amplitude", self.amplitude, 0.0, 1.0, "a number from 0 to 1")
-        self.mix = self._of_each("mix", [t.users for t in traffic] if self.mix is None else self.mix)
-        self.load = self._of_each("load", self.load)
-        if not sum(self.mix) > 0:
-            raise InputError(f"mix is {list(self.mix)}; expected a part above 0")
+        if not sum(self._parts()) > 0:
+            raise InputError(f"mix is {self.mix}; expected a part above 0")
+        self._loads()
         for name, known in (("variation", VARIATIONS), ("reward", REWARDS)):
             if getattr(self, name) not in known:
                 raise InputError(f"{name} is {getattr(self, name)!r}; expected of {', '.join(known)}")
@@ -156,9 +155,16 @@ class Cell:
             _number(name, item, 0.0, 1e4, "numbers from 0 to 10000")
         return tuple(float(item) for item in values)
 
+    def _parts(self) -> tuple[float, ...]:
+        return self._of_each("mix", [t.users for t in traffic_of(self.slices)] if self.mix is None else self.mix)
+
+    def _loads(self) -> tuple[float, ...]:
+        return self._of_each("load", [t.load for t in traffic_of(self.slices)] if self.load is None else self.load)
+
     def users_of_slices(self) -> I64:
         """(S,) users of each slice: ``users`` in the proportions of ``mix``, at least one each."""
-        exact = self.users * np.array(self.mix) / sum(self.mix)
+        parts = self._parts()
+        exact = self.users * np.array(parts) / sum(parts)
         counts = np.maximum(np.floor(exact), 1.0)
         while counts.sum() != self.users:
             missing = counts.sum() < self.users
@@ -187,7 +193,7 @@ class Cell:
         loss = 145.4 + 37.5 * np.log10(distance / 1000) + SHADOWING * rng.standard_normal(self.users)
         snr = 10 ** ((POWER - loss - NOISE - 10 * math.log10(self.bandwidth)) / 10)
         rate = draw_rates(rng, snr, self.decisions, BLOCK_HERTZ * SLOT_SECONDS)
-        step = self.factors(rng) * np.array(self.load)[:, None] * (self.decision_slots * SLOT_SECONDS * 1e3)
+        step = self.factors(rng) * np.array(self._loads())[:, None] * (self.decision_slots * SLOT_SECONDS * 1e3)
         clock = np.concatenate([np.zeros((len(traffic), 1)), np.cumsum(step, axis=1)], axis=1)
         laws = [(t.gap, t.size) for t in traffic]
         kinds = np.array([[LAWS.index(law.kind) for law in pair] for pair in laws])
@@ -215,7 +221,7 @@ class Cell:
     def offered_load(self) -> NDArray[np.float64]:
         """(S,) mean bits per second that the users of each slice ask for."""
         rate = np.array([TRAFFIC[name].bits_per_second() for name in self.slices])
-        return rate * self.users_of_slices() * np.array(self.load)
+        return rate * self.users_of_slices() * np.array(self._loads())
 
 
 def _padded(law: Law) -> tuple[float, ...]:

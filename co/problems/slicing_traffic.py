@@ -6,6 +6,12 @@ the published means of 6 ms and 100 B; best effort is 3GPP's FTP model 3 (TR 36.
 one file in two seconds. The deadlines of voip and video are the paper's latency bounds. Its bound of 1 ms for URLLC cannot
 be met by packets of 0.3 to 0.7 MB (one of 0.5 MB takes some 20 ms of the whole band), so the deadline is 100 ms here. Best
 effort has 1 s. The weights of voip, video and URLLC are the paper's (1, 4, 6).
+
+The default cell is chosen here. 47 : 47 : 6 users: each URLLC user asks for 22 Mb/s, and 100 users in equal parts would ask for
+four times what 10 MHz carry. Video at four times the published rate (0.55 Mb/s a user, a picture of today): otherwise all
+slices but URLLC together need a twentieth of the band. So the three slices load the band to about 80% on average, 0.1%, 13%
+and 65%, and beyond it where their peaks meet. The default limits are such that the equal share and the shares proportional
+to demand break some, and a rule that follows the demand of the small slices with a margin keeps all.
 """
 
 from __future__ import annotations
@@ -46,6 +52,7 @@ class Traffic:
     size: Law  # bytes of a packet
     deadline: float  # ms
     weight: float  # of the share of packets on time in the reward "utility"
+    load: float  # default factor of the arrivals
     users: float  # parts of the users by default
     latency_limit: float  # default limit of the mean delay, in deadlines
     drop_limit: float  # default limit of the share of dropped packets
@@ -61,8 +68,9 @@ TRAFFIC = {
         size=Law("constant", (40.0,)),
         deadline=10.0,
         weight=1.0,
-        users=46,
-        latency_limit=0.5,
+        load=1.0,
+        users=47,
+        latency_limit=0.1,
         drop_limit=0.01,
     ),
     "video": Traffic(
@@ -70,8 +78,9 @@ TRAFFIC = {
         size=Law("pareto", (1.2, 40.0, 250.0)),
         deadline=10.0,
         weight=4.0,
-        users=46,
-        latency_limit=0.5,
+        load=4.0,
+        users=47,
+        latency_limit=0.2,
         drop_limit=0.01,
     ),
     "urllc": Traffic(
@@ -79,16 +88,18 @@ TRAFFIC = {
         size=Law("steps", (0.3e6, 0.7e6, 5)),
         deadline=100.0,
         weight=6.0,
-        users=8,
-        latency_limit=1.0,
-        drop_limit=0.05,
+        load=1.0,
+        users=6,
+        latency_limit=0.85,
+        drop_limit=0.02,
     ),
     "best-effort": Traffic(
         gap=Law("exponential", (2000.0,)),
         size=Law("constant", (0.5e6,)),
         deadline=1000.0,
         weight=1.0,
-        users=8,
+        load=1.0,
+        users=10,
         latency_limit=1.0,
         drop_limit=0.05,
     ),

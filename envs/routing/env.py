@@ -7,11 +7,11 @@ best continuation. The mask shows what remains; what does not change in an episo
 
 from __future__ import annotations
 
-from optgap.envs.batched import BatchedEnv
+from optgap.envs.batched import ActionMasks, BatchedEnv
 from optgap.envs.routing.config import ATSPConfig, CVRPConfig, KnapsackConfig, OrienteeringConfig, TSPConfig
 
 
-class TSPEnv(BatchedEnv):
+class TSPEnv(ActionMasks, BatchedEnv):
     """The travelling salesman problem, built node by node from node 0.
 
     ## Description
@@ -64,7 +64,7 @@ class TSPEnv(BatchedEnv):
     options_class = TSPConfig
 
 
-class ATSPEnv(BatchedEnv):
+class ATSPEnv(ActionMasks, BatchedEnv):
     """The asymmetric travelling salesman problem: as :class:`TSPEnv`, with distances in the place of positions.
 
     ## Observation space
@@ -86,7 +86,7 @@ class ATSPEnv(BatchedEnv):
     options_class = ATSPConfig
 
 
-class CVRPEnv(BatchedEnv):
+class CVRPEnv(ActionMasks, BatchedEnv):
     """The capacitated vehicle routing problem, one customer after the other.
 
     ## Description
@@ -143,7 +143,7 @@ class CVRPEnv(BatchedEnv):
     options_class = CVRPConfig
 
 
-class OrienteeringEnv(BatchedEnv):
+class OrienteeringEnv(ActionMasks, BatchedEnv):
     """The orienteering problem: the most prize on a path of limited length.
 
     ## Description
@@ -203,7 +203,7 @@ class OrienteeringEnv(BatchedEnv):
     options_class = OrienteeringConfig
 
 
-class KnapsackEnv(BatchedEnv):
+class KnapsackEnv(ActionMasks, BatchedEnv):
     """The 0-1 knapsack problem, item by item.
 
     ## Description

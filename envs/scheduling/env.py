@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from optgap.envs.batched import BatchedEnv
+from optgap.envs.batched import ActionMasks, BatchedEnv
 from optgap.envs.scheduling.batch import ShopBatch
 from optgap.envs.scheduling.config import BlockingJobShopOptions, JobShopOptions
 
 
-class JobShopEnv(BatchedEnv):
+class JobShopEnv(ActionMasks, BatchedEnv):
     """Job-shop scheduling as a sequence of dispatching decisions.
 
     ## Description
@@ -80,7 +80,7 @@ class JobShopEnv(BatchedEnv):
     batch: ShopBatch
 
 
-class BlockingJobShopEnv(BatchedEnv):
+class BlockingJobShopEnv(ActionMasks, BatchedEnv):
     """The interrupting swap-allowed blocking job shop, ISBJSSP (Wong et al. 2023, arXiv 2302.02506).
 
     As :class:`JobShopEnv`, with these differences; the problem is defined in ``optgap.co.problems.blocking_job_shop``.

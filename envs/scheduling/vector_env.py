@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from optgap.envs.batched import BatchedVectorEnv
+from optgap.envs.batched import BatchedVectorEnv, VectorActionMasks
 from optgap.envs.scheduling.config import BlockingJobShopOptions, JobShopOptions
 
 
-class JobShopVectorEnv(BatchedVectorEnv):
+class JobShopVectorEnv(VectorActionMasks, BatchedVectorEnv):
     """Copies of :class:`optgap.envs.scheduling.env.JobShopEnv`; see :class:`optgap.envs.batched.BatchedVectorEnv`."""
 
     options_class = JobShopOptions
 
 
-class BlockingJobShopVectorEnv(BatchedVectorEnv):
+class BlockingJobShopVectorEnv(VectorActionMasks, BatchedVectorEnv):
     """Copies of :class:`optgap.envs.scheduling.env.BlockingJobShopEnv` over one kernel."""
 
     options_class = BlockingJobShopOptions

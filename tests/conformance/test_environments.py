@@ -81,6 +81,7 @@ class AnyAction(gym.ActionWrapper[Any, Any, Any]):
 
 
 @pytest.mark.filterwarnings("ignore:Your observation .* has an unconventional shape")  # advice for its own networks
+@pytest.mark.filterwarnings("ignore:We recommend you to use a symmetric and normalized Box")  # shares are no such thing
 @every_id
 def test_stable_baselines3_accepts_it(env_id: str) -> None:
     from stable_baselines3.common.env_checker import check_env as check
@@ -217,7 +218,8 @@ def test_the_vector_environment_equals_single_ones_seeded_in_a_row(env_id: str) 
         if masks is not None:
             np.testing.assert_array_equal(masks(), [allowed_actions(env) for env in singles])
         # the action of a copy that is reset is ignored, even a forbidden one
-        actions = np.array([-1 if ended[i] else choose(env, rng) for i, env in enumerate(singles)])
+        forbidden = np.full(vector.single_action_space.shape, -1)
+        actions = np.array([forbidden if ended[i] else choose(env, rng) for i, env in enumerate(singles)])
         batch, rewards, terminated, truncated, info = vector.step(actions)
         for i, env in enumerate(singles):
             if ended[i]:
@@ -226,6 +228,10 @@ def test_the_vector_environment_equals_single_ones_seeded_in_a_row(env_id: str) 
                 answer = env.step(actions[i])
             found[i], reward, stop, cut, single_info = answer
             assert (rewards[i], terminated[i], truncated[i]) == (reward, stop, cut)
+            if "cost" in single_info:
+                np.testing.assert_array_equal(info["cost"][i], single_info["cost"])
+                assert info["cost"].dtype == np.float64
+                assert info["cost"].shape == (copies, len(env.unwrapped.cost_names))
             if "solution" in single_info:
                 assert info["_solution"][i]
                 np.testing.assert_array_equal(info["solution"][i], single_info["solution"])
