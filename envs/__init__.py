@@ -22,6 +22,7 @@ ENTRY_POINTS = {
     "optgap/OP-v0": (f"{ROUTING}.env:OrienteeringEnv", f"{ROUTING}.vector_env:OrienteeringVectorEnv"),
     "optgap/TinySlicing-v0": (f"{SLICING}.tiny:TinySlicingEnv", f"{SLICING}.tiny:TinySlicingVectorEnv"),
     "optgap/KP-v0": (f"{ROUTING}.env:KnapsackEnv", f"{ROUTING}.vector_env:KnapsackVectorEnv"),
+    "optgap/NetworkSlicing-v0": (f"{SLICING}.env:SlicingEnv", f"{SLICING}.vector_env:SlicingVectorEnv"),
 }
 
 

@@ -37,6 +37,7 @@ ENVIRONMENTS.register("cvrp", "optgap.envs.routing.config:CVRPConfig")
 ENVIRONMENTS.register("op", "optgap.envs.routing.config:OrienteeringConfig")
 ENVIRONMENTS.register("kp", "optgap.envs.routing.config:KnapsackConfig")
 ENVIRONMENTS.register("tiny-slicing", "optgap.envs.slicing.tiny:TinySlicingConfig")
+ENVIRONMENTS.register("slicing", "optgap.envs.slicing.config:SlicingConfig")
 ENVIRONMENTS.register("gym", "optgap.envs.gym_config:GymConfig")
 for _name, _config in (
     ("cartpole", "CartPole"),
