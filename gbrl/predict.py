@@ -39,7 +39,7 @@ def checked_rows(ensemble: Ensemble, x: ArrayLike) -> F32:
 
 def initial_outputs(ensemble: Ensemble, rows: int) -> Outputs:
     """The outputs before the first tree: the biases, no moments."""
-    out = ensemble.padded_bias.repeat(rows, axis=0)
+    out = ensemble.padded_bias.repeat(rows, 0)
     if ensemble.additive:
         return Outputs(out, NO_MOMENTS, NO_MOMENTS)
     return Outputs(out, np.zeros_like(out), np.zeros_like(out))
