@@ -68,7 +68,7 @@ def hindsight_bound(
     Args:
         limits: (2 S,) of the mean costs a step, over all steps of all instances; None is no limit. With them the bound holds
             for policies that meet the limits of the drops on these instances.
-        budget: 60 seconds by default; a bound that has not been proved by then is that of SCIP so far.
+        budget: of one relaxation, 60 seconds by default; one with limits has all instances in it, one without has one.
 
     Raises:
         InfeasibleError: no policy meets the limits of the drops on these instances; names those that none meets.
@@ -83,22 +83,28 @@ def hindsight_bound(
         raise InputError(f"limits of shape {bounds.shape}; expected {len(names)} numbers: {', '.join(names)}")
     budget = budget or Budget()
     drops = bounds[len(names) // 2 :]
-
-    def relaxed(limit: F64) -> Progress:
-        progress = Progress(integral=False, unit=-1.0)
-        _run(given, limit, progress, budget)
-        return progress
-
-    found = relaxed(drops)
-    if found.bound == -np.inf:
-        if found.seconds() >= budget.seconds:
-            raise InputError(f"no bound within {budget.seconds} seconds; expected a larger budget")
+    if np.isinf(drops).all():  # nothing ties the instances together
+        found = [_bound([instance], drops, budget) for instance in given]
+    else:
+        found = [_bound(given, drops, budget)]
+    if None in found:
         alone = [np.where(np.arange(len(drops)) == s, drops, np.inf) for s in np.flatnonzero(np.isfinite(drops))]
-        broken = [limit for limit in alone if relaxed(limit).bound == -np.inf] or [drops]
+        broken = [limit for limit in alone if _bound(given, limit, budget) is None] or [drops]
         which = [f"{names[len(drops) + s]} <= {drops[s]:g}" for s in np.flatnonzero(np.isfinite(broken).any(0))]
         raise InfeasibleError(f"no policy meets, even with hindsight: {', '.join(which)}")
-    value = -found.bound / len(given)
+    value = sum(bound for bound in found if bound is not None) / len(given)
     return float(value + TOLERANCE * max(1.0, abs(value)))
+
+
+def _bound(given: list[SlicingInstance], drops: F64, budget: Budget) -> float | None:
+    """Of the sum of the returns; None if the relaxation is infeasible."""
+    progress = Progress(integral=False, unit=-1.0)
+    _run(given, drops, progress, budget)
+    if progress.bound > -np.inf:
+        return -float(progress.bound)
+    if progress.seconds() >= budget.seconds:
+        raise InputError(f"no bound within {budget.seconds:g} seconds; expected a larger budget")
+    return None
 
 
 @dataclass(frozen=True)
