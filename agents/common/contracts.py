@@ -115,6 +115,9 @@ for _name, _class in (("clara", "CLARA"), ("ipo", "IPO"), ("ppo-lagrangian", "PP
         _name,
         AgentEntry(f"optgap.agents.constrained.ppo:{_class}", f"optgap.agents.constrained.config:{_class}Config"),
     )
+AGENTS.register(
+    "cpo", AgentEntry("optgap.agents.constrained.cpo:CPO", "optgap.agents.constrained.cpo_config:CPOConfig")
+)
 AGENTS.register("sac", AgentEntry("optgap.agents.sac.agent:SAC", "optgap.agents.sac.config:SACConfig"))
 AGENTS.register(
     "gbt-sac",

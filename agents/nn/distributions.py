@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import gymnasium as gym
 import numpy as np
@@ -34,6 +34,10 @@ class Distribution(Protocol):
 
     def entropy(self) -> Tensor:
         """Entropy in nats (B,) float32."""
+        ...
+
+    def divergence(self, other: Self) -> Tensor:
+        """Kullback-Leibler divergence of ``other`` from this one, E[log p - log p_other], in nats (B,) float32."""
         ...
 
 
@@ -66,6 +70,12 @@ class MaskedCategorical:
             terms = terms.masked_fill(~self.masks, 0.0)
         return -terms.sum(dim=-1)
 
+    def divergence(self, other: Self) -> Tensor:
+        terms = self.log_probabilities.exp() * (self.log_probabilities - other.log_probabilities)
+        if self.masks is not None:
+            terms = terms.masked_fill(~self.masks, 0.0)
+        return terms.sum(dim=-1)
+
 
 class MultiCategorical:
     """Independent categoricals side by side: parameters and masks (B, sum(sizes)), actions (B, len(sizes))."""
@@ -89,6 +99,10 @@ class MultiCategorical:
     def entropy(self) -> Tensor:
         return torch.stack([part.entropy() for part in self.parts]).sum(dim=0)
 
+    def divergence(self, other: Self) -> Tensor:
+        pairs = zip(self.parts, other.parts, strict=True)
+        return torch.stack([part.divergence(its) for part, its in pairs]).sum(dim=0)
+
 
 class DiagonalGaussian:
     """Normal with a diagonal covariance; ``parameters`` (B, 2 d) are the means, then the log standard deviations."""
@@ -108,6 +122,11 @@ class DiagonalGaussian:
 
     def entropy(self) -> Tensor:
         return (self.log_std + 0.5 * math.log(2 * math.pi * math.e)).sum(dim=-1)
+
+    def divergence(self, other: Self) -> Tensor:
+        wider = other.log_std - self.log_std
+        apart = (self.mean - other.mean) * torch.exp(-other.log_std)
+        return (wider + 0.5 * (torch.exp(-2 * wider) + apart**2 - 1)).sum(dim=-1)
 
 
 @dataclass(frozen=True)

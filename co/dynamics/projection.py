@@ -96,7 +96,7 @@ def project_polyhedron(
         k, equal = 0, 0
         broken[i] = -1
         scale = np.abs(x).max()
-        dependence = 1e4 * n * EPSILON * (scale + np.abs(limits[i]).max())
+        dependence = 1e4 * n * EPSILON * (scale + np.abs(limits[i]).sum())
         for _ in range(50 * (m + n)):  # rounding could make it go round in circles
             p, excess = -1, 0.0
             if equal < n_equal:

@@ -122,7 +122,7 @@ def split_costs(answer: tuple[Any, ...], env: Any) -> tuple[Any, Any, Any, Any, 
     if len(answer) == 6:
         return answer
     if len(answer) == 5:
-        return (*answer[:2], None, *answer[2:])  # type: ignore[return-value]
+        return (*answer[:2], None, *answer[2:])
     raise InputError(f"a step of {env} has {len(answer)} results; expected 5, or 6 with the cost as the third")
 
 

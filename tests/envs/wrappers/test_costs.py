@@ -104,7 +104,7 @@ def test_wrapped_vector_environments_give_the_same(convention):
     )
     env = CostInfoVector(machines, LIMITS[: len(names)], names)
     env.reset(seed=0)
-    machines.envs[2].count = 1  # so that copies end at different times
+    machines.envs[2].count = 1  # type: ignore[attr-defined]  # so that copies end at different times
     expected = [(1, 1, 2), (2, 2, 3), (3, 3, 0), (0, 0, 1), (1, 1, 2)]
     for ks in expected:
         info = env.step(np.zeros(3, np.int64))[4]
