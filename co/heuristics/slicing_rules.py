@@ -151,7 +151,8 @@ def _rows(seen: NDArray[Any]) -> F64:
 
 
 def _proportions(values: F64) -> F64:
-    return values / values.sum(1, keepdims=True)
+    found: F64 = values / values.sum(1, keepdims=True)
+    return found
 
 
 def _below_one(share: Any) -> Any:

@@ -199,7 +199,7 @@ def _spaces() -> tuple[spaces.Box, spaces.Discrete]:
     return spaces.Box(0.0, 1.0, (3,), np.float32), spaces.Discrete(ACTIONS)
 
 
-class TinySlicingEnv(gym.Env[NDArray[np.float32], np.int64]):
+class TinySlicingEnv(gym.Env[Any, Any]):
     """A base station with two slices, small queues and two channel states: the constrained optimum is known exactly.
 
     ## Description
@@ -280,7 +280,7 @@ class TinySlicingEnv(gym.Env[NDArray[np.float32], np.int64]):
         return self.batch.observation()[0], float(self.batch.reward[0]), False, self.batch.done, info
 
 
-class TinySlicingVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]]):
+class TinySlicingVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     """Copies of :class:`TinySlicingEnv` in lockstep, without a loop over them.
 
     ``reset(seed=s)`` seeds copy i with s + i. Autoreset mode is NEXT_STEP: the step after an episode's end ignores the
@@ -309,7 +309,7 @@ class TinySlicingVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[np.
         seeds = seed if isinstance(seed, list) else [None if seed is None else seed + i for i in range(self.num_envs)]
         if len(seeds) != self.num_envs:
             raise InputError(f"{len(seeds)} seeds; expected one for each of {self.num_envs} copies")
-        kept = self._rngs or [None] * self.num_envs
+        kept: list[Any] = [*self._rngs] or [None] * self.num_envs
         self._rngs = [
             rng if rng is not None and s is None else seeding.np_random(s)[0]
             for s, rng in zip(seeds, kept, strict=True)

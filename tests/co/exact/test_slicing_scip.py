@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -140,7 +142,7 @@ def test_utility_is_bounded_too(seed):
 def test_the_solver_is_at_least_the_best_rule_and_reports_the_bound():
     instance = small(5, users=10, decisions=6)
     result = checked(SOLVERS.load("slicing/scip"), SLICING, instance, Budget(30))
-    rules = [checked(SOLVERS.load(f"slicing/{name}"), SLICING, instance, Budget(1)).cost for name in RULES]
+    rules: list[Any] = [checked(SOLVERS.load(f"slicing/{name}"), SLICING, instance, Budget(1)).cost for name in RULES]
     assert result.cost >= max(rules)
     assert result.cost <= result.bound == pytest.approx(hindsight_bound(instance), rel=1e-5)
 

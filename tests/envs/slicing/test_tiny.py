@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -22,7 +24,7 @@ def play(config, copies, steps, policy, seed=0):
     env = config.make_vec(copies)
     rng = np.random.default_rng(seed)
     observation, _ = env.reset(seed=seed)
-    found = []
+    found: list[tuple[np.ndarray, ...]] = []
     ended = False
     while len(found) < steps:
         state = states_of(observation)
@@ -153,8 +155,9 @@ def test_costs_and_limits_are_found_by_agents(config):
 
 
 def test_registered_under_the_name_that_users_type():
+    env: Any = gym.make("optgap/TinySlicing-v0", limits=(1.6, 0.2))
     assert ENVIRONMENTS.load("tiny-slicing") is TinySlicingConfig
-    assert gym.make("optgap/TinySlicing-v0", limits=(1.6, 0.2)).unwrapped.cost_limits.tolist() == [1.6, 0.2]
+    assert env.unwrapped.cost_limits.tolist() == [1.6, 0.2]
 
 
 def test_limits_that_no_policy_meets_are_found_when_the_configuration_is_made():
