@@ -16,6 +16,8 @@ from optgap.co.problems import routing_instances as routing
 from optgap.co.problems.blocking_job_shop import BlockingJobShopInstance
 from optgap.co.problems.job_shop import JobShopInstance
 from optgap.co.problems.job_shop_instances import load_job_shop
+from optgap.co.problems.slicing import SlicingInstance
+from optgap.co.problems.slicing_instances import load_slicing, load_slicing_folder
 
 RANGE = re.compile(r"((?:.+-)??[A-Za-z]+)(\d+)-([A-Za-z]+)(\d+)")  # ta01-ta80, uniform-100-s0-s999
 ARRAYS = ".npz"  # a file of many instances
@@ -72,6 +74,17 @@ COLLECTIONS.register(
         write_schedule,
         ("blocking-6x6-p10-s0", "blocking-10x10-p0-s0", "blocking-10x10-p10-s0", "blocking-15x15-p10-s0"),
         size="n_operations",
+    ),
+)
+COLLECTIONS.register(
+    "slicing",
+    Collection(
+        SlicingInstance,
+        load_slicing,
+        load_slicing_folder,
+        partial(write_solution, "slicing"),
+        ("slicing-25-s0", "slicing-100-s0", "slicing-100-s1", "slicing-100-s2"),
+        size="n_users",
     ),
 )
 

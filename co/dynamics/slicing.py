@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from optgap.co.core import InputError
 from optgap.co.dynamics.options import INLINED, KERNEL
 from optgap.co.dynamics.projection import project_capped_simplex
-from optgap.co.problems.slicing import EFFICIENCY_WEIGHT, F64, I64, SlicingInstance
+from optgap.co.problems.slicing import EFFICIENCY_WEIGHT, F64, I64, TOLERANCE, SlicingInstance
 
 SEEN = (
     "packets that arrived in the last decision, per user of the slice",
@@ -380,6 +380,8 @@ def replay(instance: SlicingInstance, shares: Any) -> dict[str, NDArray[Any]]:
         raise InputError(
             f"shares of shape {shares.shape}; expected (decisions, {instance.n_slices}), at most {instance.n_decisions}"
         )
+    if not ((shares >= 0).all() and (shares.sum(1) <= 1 + TOLERANCE).all()):  # NaN compares false
+        raise InputError("shares: expected each at least 0 and at most 1 together in every row")
     cells, state = put_cell(*empty_cells(1, instance.n_slices), 0, instance)
     everyone, no_one, done = np.ones(1, np.bool_), np.zeros(1, np.bool_), np.zeros(1, np.bool_)
     reset_batch(cells, state, everyone)

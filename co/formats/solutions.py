@@ -1,12 +1,12 @@
-"""Solutions of the routing and selection problems as files, checked before they are written.
+"""Solutions of the routing and selection problems and of network slicing as files, checked before they are written.
 
 JSON for all of them, nodes and items counted from 0::
 
     {"format": "optgap-solution", "version": 1, "problem": "cvrp", "instance": "uniform-20-s0", "cost": 6.5, ...,
      "routes": [[3, 1], [2]]}
 
-``tour`` for the TSP and the ATSP, ``routes`` for the CVRP, ``path`` for orienteering, ``items`` for the knapsack. Tours are
-also written as ``.tour`` (TSPLIB), routes as ``.sol`` (VRPLIB).
+``tour`` for the TSP and the ATSP, ``routes`` for the CVRP, ``path`` for orienteering, ``items`` for the knapsack, ``shares``
+for slicing. Tours are also written as ``.tour`` (TSPLIB), routes as ``.sol`` (VRPLIB).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from optgap.co.problems.cvrp import split_routes
 
 SOLUTION_FORMAT = "optgap-solution"
 VERSION = 1
-KEYS = {"tsp": "tour", "atsp": "tour", "cvrp": "routes", "op": "path", "kp": "items"}
+KEYS = {"tsp": "tour", "atsp": "tour", "cvrp": "routes", "op": "path", "kp": "items", "slicing": "shares"}
 WRITERS = {".tour": write_tour, ".sol": write_routes}
 
 
