@@ -91,7 +91,10 @@ AGENTS.register(
     "gbt-ppo",
     AgentEntry("optgap.agents.ppo.agent:PPO", "optgap.agents.gbt.config:GBTPPOConfig", "optgap.agents.gbt.recipes:PPO"),
 )
-AGENTS.register("dqn", AgentEntry("optgap.agents.dqn.agent:DQN", "optgap.agents.dqn.config:DQNConfig"))
+AGENTS.register(
+    "dqn",
+    AgentEntry("optgap.agents.dqn.agent:DQN", "optgap.agents.dqn.config:DQNConfig", "optgap.agents.dqn.recipes:MLP"),
+)
 AGENTS.register(
     "gbt-dqn",
     AgentEntry("optgap.agents.dqn.agent:DQN", "optgap.agents.gbt.config:GBTDQNConfig", "optgap.agents.gbt.recipes:DQN"),
@@ -118,8 +121,17 @@ for _name, _class in (("clara", "CLARA"), ("ipo", "IPO"), ("ppo-lagrangian", "PP
 AGENTS.register(
     "cpo", AgentEntry("optgap.agents.constrained.cpo:CPO", "optgap.agents.constrained.cpo_config:CPOConfig")
 )
-AGENTS.register("sac", AgentEntry("optgap.agents.sac.agent:SAC", "optgap.agents.sac.config:SACConfig"))
+AGENTS.register(
+    "sac",
+    AgentEntry(
+        "optgap.agents.sac.agent:SAC", "optgap.agents.sac.config:SACConfig", "optgap.agents.sac.recipes:BY_ENVIRONMENT"
+    ),
+)
 AGENTS.register(
     "gbt-sac",
-    AgentEntry("optgap.agents.sac.agent:SAC", "optgap.agents.gbt.config:GBTSACConfig", "optgap.agents.gbt.recipes:SAC"),
+    AgentEntry(
+        "optgap.agents.sac.agent:SAC",
+        "optgap.agents.gbt.config:GBTSACConfig",
+        "optgap.agents.sac.recipes:BY_ENVIRONMENT",
+    ),
 )

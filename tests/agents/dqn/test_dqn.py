@@ -13,6 +13,7 @@ from gymnasium import spaces
 from optgap.agents.dqn.agent import DQN, q_targets
 from optgap.agents.dqn.config import DQNConfig
 from optgap.agents.dqn.network import QNetwork
+from optgap.agents.dqn.recipes import MLP
 from optgap.agents.dqn.trees import TreeActionValues
 from optgap.agents.gbt.config import GBTDQNConfig
 from optgap.agents.gbt.recipes import DQN as RECIPES
@@ -143,9 +144,10 @@ def test_credit_travels_through_a_corridor(kind):
 
 
 def test_recipes_fit():
-    assert all(name in ENVIRONMENTS for name in RECIPES)
-    for recipe in RECIPES.values():
-        GBTDQNConfig(**recipe)
+    for recipes, config in ((RECIPES, GBTDQNConfig), (MLP, DQNConfig)):
+        assert all(name in ENVIRONMENTS for name in recipes)
+        for recipe in recipes.values():
+            config(**recipe)
 
 
 @pytest.mark.slow

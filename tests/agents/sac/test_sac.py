@@ -11,10 +11,10 @@ import torch
 from gymnasium import spaces
 
 from optgap.agents.gbt.config import GBTSACConfig
-from optgap.agents.gbt.recipes import SAC as RECIPES
 from optgap.agents.sac.agent import SAC, soft_targets
 from optgap.agents.sac.config import SACConfig
 from optgap.agents.sac.network import NetworkActorCritic
+from optgap.agents.sac.recipes import BY_ENVIRONMENT
 from optgap.agents.sac.squashed import squashed
 from optgap.agents.sac.trees import TreeSoftActorCritic
 from optgap.envs.gym_config import GymConfig
@@ -145,6 +145,7 @@ def test_actions_fill_the_box():
 
 
 def test_recipes_fit():
-    assert all(name in ENVIRONMENTS for name in RECIPES)
-    for recipe in RECIPES.values():
+    assert all(name in ENVIRONMENTS for name in BY_ENVIRONMENT)
+    for recipe in BY_ENVIRONMENT.values():
         GBTSACConfig(**recipe)
+        SACConfig(**recipe)
