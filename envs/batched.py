@@ -21,9 +21,13 @@ Seen = Observation | NDArray[Any]  # what an agent sees: named arrays, or one
 class EpisodeBatch(Protocol):
     """B episodes on instances of one problem, over compiled dynamics. ``observation`` and ``info`` are arrays of B rows."""
 
-    reward: NDArray[np.float64]  # (B,) of the last step
     done: NDArray[np.bool_]  # (B,) whether the episode has ended
     constants: Sequence[str]  # observations that stay as they are over an episode
+
+    @property
+    def reward(self) -> NDArray[np.float64]:
+        """(B,) of the last step."""
+        ...
 
     @property
     def instances(self) -> Sequence[Any]:

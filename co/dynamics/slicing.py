@@ -152,9 +152,10 @@ def put_cell(cells: Cells, state: CellState, b: int, instance: SlicingInstance) 
     held = (*cells.rate.shape[1:], cells.packet_slot.shape[1], state.bits.shape[2])
     if any(n > h for n, h in zip(needed, held, strict=True)):
         larger = [h if n <= h else n + n // 8 for n, h in zip(needed, held, strict=True)]
-        old = (cells, state)
+        small: list[NDArray[Any]] = [*cells, *state]
         cells, state = empty_cells(len(cells.queue), cells.deadline.shape[1], *larger)
-        for before, after in zip((*old[0], *old[1]), (*cells, *state), strict=True):
+        large: list[NDArray[Any]] = [*cells, *state]
+        for before, after in zip(small, large, strict=True):
             after[tuple(slice(n) for n in before.shape)] = before
     steps, users, packets = needed[:3]
     cells.rate[b, :steps, :users] = instance.rate

@@ -68,7 +68,8 @@ def save_slicing(path: str | Path, instance: SlicingInstance) -> None:
     path = Path(path)
     if path.suffix != SUFFIX:
         raise InputError(f"{path}: expected a name that ends in {SUFFIX}")
+    arrays: dict[str, Any] = {name: np.asarray(getattr(instance, name)) for name in _FIELDS}
     try:
-        np.savez_compressed(path, **{name: np.asarray(getattr(instance, name)) for name in _FIELDS})
+        np.savez_compressed(path, **arrays)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}") from None

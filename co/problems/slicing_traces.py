@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from optgap.co.core import InputError
 from optgap.co.problems.slicing import F64, I64, REWARDS, SlicingInstance
@@ -129,7 +128,7 @@ class Cell:
         traffic_of(self.slices)
         for name in ("users", "decisions", "decision_slots", "queue"):
             value = getattr(self, name)
-            if not isinstance(value, Integral) or not 1 <= value <= LARGEST:
+            if not isinstance(value, Integral) or not 1 <= int(value) <= LARGEST:
                 raise InputError(f"{name} is {value!r}; expected a whole number, at least 1")
         if self.users < len(self.slices):
             raise InputError(f"users is {self.users}; expected at least one for each of {len(self.slices)} slices")
@@ -218,10 +217,10 @@ class Cell:
             reward=self.reward,
         )
 
-    def offered_load(self) -> NDArray[np.float64]:
+    def offered_load(self) -> F64:
         """(S,) mean bits per second that the users of each slice ask for."""
         rate = np.array([TRAFFIC[name].bits_per_second() for name in self.slices])
-        return rate * self.users_of_slices() * np.array(self._loads())
+        return np.asarray(rate * self.users_of_slices() * np.array(self._loads()))
 
 
 def _padded(law: Law) -> tuple[float, ...]:
@@ -229,5 +228,7 @@ def _padded(law: Law) -> tuple[float, ...]:
 
 
 def _number(name: str, value: Any, least: float, most: float, expected: str) -> None:
-    if not isinstance(value, Real) or isinstance(value, bool) or not least <= value <= most:  # NaN compares false
+    if (
+        not isinstance(value, Real) or isinstance(value, bool) or not least <= float(value) <= most
+    ):  # NaN compares false
         raise InputError(f"{name} is {value!r}; expected {expected}")

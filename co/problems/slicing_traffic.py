@@ -37,7 +37,7 @@ class Law:
         a = self.parameters
         if self.kind == "pareto":
             shape, least, cap = a
-            return least + least * (1 - (least / cap) ** (shape - 1)) / (shape - 1)
+            return float(least + least * (1 - (least / cap) ** (shape - 1)) / (shape - 1))
         return (a[0] + a[1]) / 2 if self.kind in ("uniform", "steps") else a[0]
 
 

@@ -218,7 +218,7 @@ def test_the_vector_environment_equals_single_ones_seeded_in_a_row(env_id: str) 
         if masks is not None:
             np.testing.assert_array_equal(masks(), [allowed_actions(env) for env in singles])
         # the action of a copy that is reset is ignored, even a forbidden one
-        forbidden = np.full(vector.single_action_space.shape, -1)
+        forbidden = np.full(vector.action_space.shape[1:], -1)
         actions = np.array([forbidden if ended[i] else choose(env, rng) for i, env in enumerate(singles)])
         batch, rewards, terminated, truncated, info = vector.step(actions)
         for i, env in enumerate(singles):

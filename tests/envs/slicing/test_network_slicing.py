@@ -56,7 +56,7 @@ def test_return_costs_and_solution_are_those_of_the_problem(
 
 
 def test_a_seed_plays_the_trace_that_generate_draws() -> None:
-    env = SlicingConfig(**SMALL, variation="regime").make().unwrapped
+    env: Any = SlicingConfig(**SMALL, variation="regime").make().unwrapped
     env.reset(seed=9)
     drawn = SLICING.generate(np.random.default_rng(9), **SMALL, variation="regime")
     played = env.batch.instances[0]
@@ -115,7 +115,7 @@ def test_a_wrong_action_in_one_copy_moves_no_copy() -> None:
 
 
 def test_costs_are_there_at_the_end_and_nothing_after_a_reset() -> None:
-    vector = SlicingConfig(**SMALL).make_vec(2)
+    vector: Any = SlicingConfig(**SMALL).make_vec(2)
     _, info = vector.reset(seed=0)
     assert info["cost"].shape == (2, 6)
     assert not info["cost"].any()
@@ -151,7 +151,7 @@ def test_arguments_reach_the_cell() -> None:
     assert env.unwrapped.cost_limits.tolist() == [1, 2, 3, 4]
     env.reset(seed=0)
     assert np.bincount(env.unwrapped.batch.instances[0].user_slice).tolist() == [6, 2]
-    four = SlicingConfig(slices=("voip", "video", "urllc", "best-effort")).make()
+    four: Any = SlicingConfig(slices=("voip", "video", "urllc", "best-effort")).make()
     assert four.unwrapped.cost_limits.tolist() == [0.1, 0.2, 0.85, 1.0, 0.01, 0.01, 0.02, 0.05]
 
 
