@@ -75,16 +75,6 @@ class ConstrainedAgent(OnPolicyAgent[Config]):
         advantages = batch.stream_advantages * torch.from_numpy(scales).float().to(self.device)
         return batch._replace(stream_advantages=advantages - advantages.mean(dim=0))
 
-    def _note_change(self, batch: Batch) -> None:
-        """Move the estimated costs by E[ratio A_i], what the update changed them by, for the next rollout to correct."""
-        with torch.no_grad():
-            outputs = self.approximator.evaluate(batch.observations)
-            distribution = self.interface.distribution(outputs.parameters, batch.masks)
-            ratio = (distribution.log_probability(batch.actions) - batch.log_probabilities).exp()
-            assert batch.stream_advantages is not None
-            change = (ratio.unsqueeze(1) * batch.stream_advantages).mean(dim=0).cpu().numpy()
-        self.means.shift(np.concatenate([[0.0], change * self.constraints.unit]))
-
     def _cost_figures(self) -> dict[str, float]:
         """Figures of this update's estimates; warns once of a constraint that is not met for a long time."""
         slack, errors = self.slack, self.cost_errors / self.constraints.unit

@@ -95,10 +95,6 @@ class RunningMeans:
         self.sums = self.memory * self.sums + total * mean
         self.variances = self.memory**2 * self.variances + error
 
-    def shift(self, change: F64) -> None:
-        """The policy has changed, and with it the means, by an estimated ``change`` (count,)."""
-        self.sums = self.sums + self.weight * change
-
     @property
     def mean(self) -> F64:
         """(count,); 0 before the first rollout."""

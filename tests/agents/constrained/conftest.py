@@ -1,10 +1,12 @@
-"""A constrained task whose optimum is known, registered as ``optgap-test/Budget-v0``."""
+"""Constrained tasks whose optima are known, registered under ``optgap-test/``."""
 
 from __future__ import annotations
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+
+from optgap.envs.constrained_box import Capacity, ConstrainedBox
 
 
 class Budget(gym.Env):
@@ -41,3 +43,45 @@ class Budget(gym.Env):
 
 if "optgap-test/Budget-v0" not in gym.registry:
     gym.register("optgap-test/Budget-v0", entry_point=Budget)
+
+
+class Shares(gym.Env):
+    """Three shares of at most 1 in all; the best are 0.5 + z/2, 0.5 - z/2 and 0 of the number z shown. 16 steps."""
+
+    observation_space = spaces.Box(-1, 1, (1,), np.float32)
+    action_space = ConstrainedBox(0.0, 1.0, Capacity(1.0), n=3)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.count = 0
+        return self._show(), {}
+
+    def step(self, action):
+        assert self.action_space.contains(action), action
+        z = float(self.shown[0])
+        reward = -float(((action - np.array([0.5 + z / 2, 0.5 - z / 2, 0.0])) ** 2).sum())
+        self.count += 1
+        return self._show(), reward, False, self.count == 16, {}
+
+    def _show(self):
+        self.shown = self.np_random.uniform(-1, 1, 1).astype(np.float32)
+        return self.shown.copy()
+
+
+if "optgap-test/Shares-v0" not in gym.registry:
+    gym.register("optgap-test/Shares-v0", entry_point=Shares)
+
+
+class CostlyShares(Shares):
+    """:class:`Shares` where the first share costs what it is; best without a limit: a mean cost of 0.5."""
+
+    cost_names = ("first",)
+    cost_limits = np.array([0.4])
+
+    def step(self, action):
+        observation, reward, terminated, truncated, _ = super().step(action)
+        return observation, reward, terminated, truncated, {"cost": np.array([float(action[0])])}
+
+
+if "optgap-test/CostlyShares-v0" not in gym.registry:
+    gym.register("optgap-test/CostlyShares-v0", entry_point=CostlyShares)
