@@ -29,19 +29,52 @@ WARM_UP = 9.0  # mean gaps before the start at which the users' arrival processe
 UNIFORM, PARETO, EXPONENTIAL, CONSTANT, STEPS = range(len(LAWS))
 
 
-@njit(cache=True, error_model="numpy")
-def _draw(rng: np.random.Generator, kind: int, a: F64) -> float:
-    """A number of the law ``kind`` with parameters ``a`` (3,)."""
+@njit(cache=True, error_model="numpy", forceinline=True)
+def _value(u: float, kind: int, a: float, b: float, c: float) -> float:
+    """A number of the law ``kind`` with parameters a, b, c, for ``u`` uniform in (0, 1]."""
     if kind == CONSTANT:
-        return a[0]  # type: ignore[no-any-return]
-    u = 1.0 - rng.random()  # in (0, 1]
+        return a
     if kind == UNIFORM:
-        return a[1] - u * (a[1] - a[0])  # type: ignore[no-any-return]
+        return b - u * (b - a)
     if kind == PARETO:
-        return min(a[1] * u ** (-1.0 / a[0]), a[2])  # type: ignore[no-any-return]
+        return min(b * u ** (-1.0 / a), c)  # type: ignore[no-any-return]
     if kind == EXPONENTIAL:
-        return -math.log(u) * a[0]  # type: ignore[no-any-return]
-    return a[0] + math.floor((1.0 - u) * a[2]) * (a[1] - a[0]) / (a[2] - 1.0)  # type: ignore[no-any-return]
+        return -math.log(u) * a
+    return a + math.floor((1.0 - u) * c) * (b - a) / (c - 1.0)
+
+
+@njit(cache=True, error_model="numpy")
+def _fill(
+    rng: np.random.Generator,
+    now: float,
+    clock: F64,
+    kinds: I64,
+    parameters: F64,
+    decision_slots: int,
+    slot: I64,
+    bits: I64,
+    count: int,
+) -> tuple[int, float]:
+    """Write a user's packets after ``now`` (ms of ``clock``, (T + 1,)) behind the first ``count``, as long as there is room.
+
+    Returns the count, and when the last one came: beyond the clock where they are complete.
+    """
+    steps, t = len(clock) - 1, 0
+    gap_kind, gap_a, gap_b, gap_c = kinds[0], parameters[0, 0], parameters[0, 1], parameters[0, 2]
+    size_kind, size_a, size_b, size_c = kinds[1], parameters[1, 0], parameters[1, 1], parameters[1, 2]
+    while count < len(slot):
+        now += _value(1.0 - rng.random(), gap_kind, gap_a, gap_b, gap_c)
+        if now < 0.0:
+            continue
+        while t < steps and now >= clock[t + 1]:
+            t += 1
+        if t == steps:
+            break
+        part = (now - clock[t]) / (clock[t + 1] - clock[t])
+        slot[count] = t * decision_slots + min(int(part * decision_slots), decision_slots - 1)
+        bits[count] = max(1, int(8.0 * _value(1.0 - rng.random(), size_kind, size_a, size_b, size_c) + 0.5))
+        count += 1
+    return count, now
 
 
 @njit(cache=True, error_model="numpy")
@@ -64,35 +97,41 @@ def draw_packets(
         mean_gap: (S,) ms.
     """
     n_users, steps = len(user_slice), clock.shape[1] - 1
-    slot, user, bits = np.empty(1024, np.int64), np.empty(1024, np.int64), np.empty(1024, np.int64)
-    count = 0
-    starts = np.zeros(steps * decision_slots + 1, np.int64)
+    expected = 0.0
     for u in range(n_users):
-        s, t = user_slice[u], 0
+        expected += clock[user_slice[u], steps] / mean_gap[user_slice[u]]
+    room = int(1.1 * expected) + 1000
+    slot, bits, ends = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(n_users, np.int64)
+    count = 0
+    for u in range(n_users):
+        s = user_slice[u]
         now = -(WARM_UP + rng.random()) * mean_gap[s]
         while True:
-            now += _draw(rng, kinds[s, 0], parameters[s, 0])
-            if now < 0.0:
-                continue
-            while t < steps and now >= clock[s, t + 1]:
-                t += 1
-            if t == steps:
+            count, now = _fill(rng, now, clock[s], kinds[s], parameters[s], decision_slots, slot, bits, count)
+            if now >= clock[s, steps]:
                 break
-            if count == len(slot):
-                slot, user, bits = np.append(slot, slot), np.append(user, user), np.append(bits, bits)
-            part = (now - clock[s, t]) / (clock[s, t + 1] - clock[s, t])
-            slot[count] = t * decision_slots + min(int(part * decision_slots), decision_slots - 1)
-            user[count] = u
-            bits[count] = max(1, int(8.0 * _draw(rng, kinds[s, 1], parameters[s, 1]) + 0.5))
-            starts[slot[count] + 1] += 1
-            count += 1
-    for k in range(1, len(starts)):
+            slot, bits = np.append(slot, slot), np.append(bits, bits)
+        ends[u] = count
+    return _by_slot(slot, bits, ends, steps * decision_slots)
+
+
+@njit(cache=True, error_model="numpy")
+def _by_slot(slot: I64, bits: I64, ends: I64, n_slots: int) -> tuple[I64, I64, I64]:
+    """Packets of user after user, the last of each before ``ends`` (U,), in the order of their slots: a counting sort."""
+    count = ends[-1]
+    starts = np.zeros(n_slots + 1, np.int64)
+    for k in range(count):
+        starts[slot[k] + 1] += 1
+    for k in range(1, n_slots + 1):
         starts[k] += starts[k - 1]
     by_slot, by_user, by_bits = np.empty(count, np.int64), np.empty(count, np.int64), np.empty(count, np.int64)
+    u = 0
     for k in range(count):
+        while k >= ends[u]:
+            u += 1
         at = starts[slot[k]]
         starts[slot[k]] += 1
-        by_slot[at], by_user[at], by_bits[at] = slot[k], user[k], bits[k]
+        by_slot[at], by_user[at], by_bits[at] = slot[k], u, bits[k]
     return by_slot, by_user, by_bits
 
 

@@ -12,7 +12,7 @@ import slicing_cases
 from optgap.co.core import InputError
 from optgap.co.problems.slicing import SLICING, SlicingInstance
 from optgap.co.problems.slicing_instances import _FIELDS, load_slicing, load_slicing_folder, save_slicing
-from optgap.co.problems.slicing_traces import BLOCK_HERTZ, PERIOD, SLOT_SECONDS, Cell
+from optgap.co.problems.slicing_traces import BLOCK_HERTZ, CONSTANT, PERIOD, SLOT_SECONDS, UNIFORM, Cell, draw_packets
 from optgap.co.problems.slicing_traffic import TRAFFIC, cost_limits, cost_names
 
 EVERY = ("voip", "video", "urllc", "best-effort")
@@ -190,3 +190,16 @@ def test_what_is_no_trace_is_one_line(tmp_path: Path) -> None:
         save_slicing(tmp_path / "a.txt", slicing_cases.by_hand())
     with pytest.raises(InputError, match="cannot be written"):
         save_slicing(tmp_path / "no" / "a.npz", slicing_cases.by_hand())
+
+
+def test_a_trace_that_is_longer_than_expected_is_whole() -> None:
+    clock, of = np.linspace([0.0], [10_000.0], 101).T, np.zeros(3, np.int64)
+    kinds, parameters = np.array([[UNIFORM, CONSTANT]]), np.array([[[0.0, 1.0, 0.0], [7.0, 0.0, 0.0]]])
+    expected_gap = np.array([30.0])  # the true one is 0.5 ms, so that the arrays are too short at first
+    rng = np.random.default_rng(0)
+    slot, user, bits = draw_packets(rng, clock, of, kinds, parameters, expected_gap, 100)
+    assert len(slot) == pytest.approx(3 * 20_000, rel=0.02)
+    assert (np.diff(slot * 3 + user) >= 0).all()
+    assert set(bits.tolist()) == {56}
+    for u in range(3):  # packets a second, in every tenth of the trace
+        assert np.bincount(slot[user == u] // 1000) == pytest.approx(np.full(10, 2000), rel=0.1)
