@@ -162,7 +162,7 @@ def _run(
 
 def _returns(config: EvaluateConfig, agents: Mapping[str, Agent]) -> int:
     """Returns of whole episodes, on an environment that solves no problem."""
-    from returns import measure, returns_table, threshold
+    from returns import constraints_of_env, measure, returns_table, threshold
 
     environments = [agent.env_config for agent in agents.values()]
     if config.instances is not None or config.out is not None or config.mode != "greedy":
@@ -173,7 +173,8 @@ def _returns(config: EvaluateConfig, agents: Mapping[str, Agent]) -> int:
         found = measure(agents, environments[0], config.episodes, check)
     solved = threshold(environments[0])
     asked = "" if solved is None else f"; solved at {solved:g}"
-    Console().print(returns_table(found, f"Returns of {config.episodes} episodes{asked}"))
+    limits = constraints_of_env(environments[0])
+    Console().print(returns_table(found, f"Returns of {config.episodes} episodes{asked}", limits))
     return 0
 
 

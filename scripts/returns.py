@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from drawing import save_figure
 from optgap.agents.common.contracts import Agent
@@ -28,7 +30,11 @@ def acting(agent: Agent, deterministic: bool) -> Choose:
 def measure(
     agents: Mapping[str, Agent], env_config: EnvironmentConfig, episodes: int, check: Callable[[], None]
 ) -> dict[str, Episodes]:
-    """Episodes of each agent, greedy and sampled, and of random actions; sampling restores torch's generator."""
+    """Episodes of each agent, greedy and sampled, of the environment's baselines, and of random actions.
+
+    Sampling restores torch's generator. Policies under constraints on long-run means are often mixed ones: their greedy
+    actions are another policy.
+    """
     import torch
 
     found = {}
@@ -38,22 +44,46 @@ def measure(
             for mode in ("greedy", "sampled"):
                 choose = acting(agent, mode == "greedy")
                 found[f"{name}, {mode}"] = play_episodes(choose, env_config, episodes, SEED, check)
+    baselines: Mapping[str, Choose] = getattr(env_config, "baselines", dict)()
+    for name, policy in baselines.items():
+        found[name] = play_episodes(policy, env_config, episodes, SEED, check)
     found["random actions"] = play_episodes(None, env_config, episodes, SEED, check)
     return found
 
 
-def returns_table(found: Mapping[str, Episodes], title: str) -> Table:
-    """A row a policy."""
+def constraints_of_env(env_config: EnvironmentConfig) -> dict[str, float]:
+    """Constraint -> limit of its mean cost a step; empty where the environment has none, or says no limits."""
+    env = env_config.make()
+    try:
+        found = [env.get_wrapper_attr(name) for name in ("cost_names", "cost_limits") if env.has_wrapper_attr(name)]
+    finally:
+        env.close()
+    if len(found) < 2 or found[1] is None:
+        return {}
+    return dict(zip(map(str, found[0]), map(float, found[1]), strict=True))
+
+
+def returns_table(found: Mapping[str, Episodes], title: str, limits: Mapping[str, float] | None = None) -> Table:
+    """A row a policy; where there are constraints, its mean costs a step, those above their limit red."""
     table = Table(
         title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, padding=0, pad_edge=False
     )
     table.add_column("policy", overflow="fold", min_width=12)
-    for name in ("mean return", "std", "least", "most", "steps"):
+    names = ("mean return", "std") if limits else ("mean return", "std", "least", "most", "steps")
+    for name in (*names, *(f"{name} <={limit:.4g}" for name, limit in (limits or {}).items())):
         table.add_column(f"  {name}", justify="right")
     for name, episodes in found.items():
         values = episodes.returns
-        figures = (values.mean(), values.std(), values.min(), values.max(), episodes.lengths.mean())
-        table.add_row(name, *(f"{figure:.4g}" for figure in figures))
+        figures = [values.mean(), values.std(), values.min(), values.max(), episodes.lengths.mean()]
+        cells = [Text(f"{figure:.4g}") for figure in figures[: len(names)]]
+        if limits:
+            assert episodes.costs is not None
+            means = np.average(episodes.costs, axis=0, weights=episodes.lengths)
+            cells += [
+                Text(f"{mean:.4g}", style="red" if mean > limit else "green")
+                for mean, limit in zip(means, limits.values(), strict=True)
+            ]
+        table.add_row(name, *cells)
     return table
 
 
@@ -67,25 +97,41 @@ def threshold(env_config: EnvironmentConfig) -> float | None:
         env.close()
 
 
-def draw_curve(folder: Path, solved: float | None) -> Path | None:
-    """Write ``curve.png`` into a run folder: returns of the training episodes; None where none has ended."""
-    lines = [line for line in read_metrics(folder) if line.get("episode/return") is not None]
+def draw_curve(folder: Path, solved: float | None, limits: Mapping[str, float] | None = None) -> Path | None:
+    """Write ``curve.png`` into a run folder: returns of the training episodes, and costs by their limits.
+
+    None where no episode has ended.
+    """
+    every = read_metrics(folder)
+    lines = [line for line in every if line.get("episode/return") is not None]
     if not lines:
         return None
     from matplotlib.figure import Figure
 
-    steps = np.array([line["steps"] for line in lines])
-    returns = np.array([line["episode/return"] for line in lines])
-    width = max(1, round(len(returns) * SMOOTHED))
-    sums = np.cumsum(np.concatenate([[0.0], returns]))
-    mean = (sums[width:] - sums[:-width]) / width
-    figure = Figure(figsize=(6, 3.5), layout="constrained")
-    axes = figure.subplots()
+    figure = Figure(figsize=(6, 6.5 if limits else 3.5), layout="constrained")
+    axes, *below = figure.subplots(2 if limits else 1, squeeze=False, sharex=True)[:, 0]
+    steps, returns = (np.array([line[key] for line in lines]) for key in ("steps", "episode/return"))
     axes.plot(steps, returns, color="0.8", linewidth=0.8)
-    axes.plot(steps[width - 1 :], mean, color="tab:blue")
+    axes.plot(*smoothed(steps, returns), color="tab:blue")
     if solved is not None:
         axes.axhline(solved, color="tab:green", linestyle="--", linewidth=1)
-    axes.set(xlabel="environment steps", ylabel="return of the training episodes")
+    axes.set(ylabel="return of the training episodes")
+    for panel in below:
+        steps = np.array([line["steps"] for line in every])
+        for name, limit in (limits or {}).items():
+            costs = np.array([line.get(f"cost/{name}", np.nan) for line in every], np.float64)
+            panel.plot(*smoothed(steps, costs / (abs(limit) or 1.0)), label=name, linewidth=1)
+        panel.axhline(1.0, color="black", linestyle="--", linewidth=1)
+        panel.set(ylabel="mean cost by its limit", yscale="symlog")
+        panel.legend(frameon=False, fontsize="small")
+    figure.axes[-1].set(xlabel="environment steps")
     path = folder / "curve.png"
     save_figure(figure, path)
     return path
+
+
+def smoothed(steps: NDArray[Any], values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Running means over :data:`SMOOTHED` of the curve."""
+    width = max(1, round(len(values) * SMOOTHED))
+    sums = np.cumsum(np.concatenate([[0.0], values]))
+    return steps[width - 1 :], (sums[width:] - sums[:-width]) / width

@@ -29,7 +29,7 @@ from rich.text import Text
 import cli
 from naming import find_solver, solver_names
 from optgap.agents.common.contracts import AGENTS, Agent
-from optgap.agents.common.weights import zoo_names
+from optgap.agents.common.weights import zoo_names, zoo_names_for
 from optgap.co.benchmark.results import Record, summarize
 from optgap.co.core import InputError
 from optgap.envs.registry import ENVIRONMENTS
@@ -323,15 +323,22 @@ def compare(problem: str, folder: Path, seconds: float, console: Console) -> Non
 
 def show_returns(config: TrainConfig, agent: Agent, folder: Path, console: Console) -> None:
     """Returns of whole episodes, with what Gymnasium asks for where it says, and the curve."""
-    from returns import draw_curve, measure, returns_table, threshold
+    from naming import find_agent
+    from returns import constraints_of_env, draw_curve, measure, returns_table, threshold
 
-    solved = threshold(config.env)
+    solved, limits = threshold(config.env), constraints_of_env(config.env)
     if config.final_episodes > 0:
+        agents = {"this run": agent}
+        for name in zoo_names_for(config.env):
+            try:
+                agents[name] = find_agent(name)
+            except InputError as error:  # one unreadable set of weights does not cost the others their table
+                console.print(Text(str(error)), style="yellow")
         with cli.interruptible() as check:
-            found = measure({"this run": agent}, config.env, config.final_episodes, check)
+            found = measure(agents, config.env, config.final_episodes, check)
         asked = "" if solved is None else f"; solved at {solved:g}"
-        console.print(returns_table(found, f"Returns of {config.final_episodes} episodes{asked}"))
-    curve = draw_curve(folder, solved)
+        console.print(returns_table(found, f"Returns of {config.final_episodes} episodes{asked}", limits))
+    curve = draw_curve(folder, solved, limits)
     if curve is not None:
         console.print(Text(f"curve    {curve}"))
 

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from optgap.agents.common.collector import mask_source
+from optgap.agents.common.collector import costs_of, mask_source
 from optgap.agents.common.tensors import Tree
 from optgap.envs.registry import EnvironmentConfig
 
@@ -25,6 +26,7 @@ class Episodes:
 
     returns: NDArray[np.float64]  # (N,) undiscounted
     lengths: NDArray[np.int64]  # (N,) steps
+    costs: NDArray[np.float64] | None = None  # (N, m) mean costs of a step, where the environment has costs
 
 
 def play_episodes(
@@ -37,7 +39,8 @@ def play_episodes(
     """``count`` whole episodes, as many in each copy of the environment (to within one), so that short ones count no more.
 
     Args:
-        choose: what acts; None for uniformly random allowed actions.
+        choose: what acts; None for uniformly random allowed actions. If it has a method ``begin``, that is called
+            before every action with the copies (B,) whose episode has just begun.
         seed: of the environments, and of the random actions.
         check: called before every step; it may raise.
     """
@@ -52,23 +55,45 @@ def play_episodes(
         observation, _ = env.reset(seed=seed)
         returns: list[list[float]] = [[] for _ in range(copies)]
         lengths: list[list[int]] = [[] for _ in range(copies)]
+        costs: list[list[NDArray[np.float64]]] = [[] for _ in range(copies)]
+        names = cost_names(env)
         total, steps = np.zeros(copies), np.zeros(copies, np.int64)
-        resetting = np.zeros(copies, np.bool_)
+        spent = np.zeros((copies, len(names)))
+        resetting, begun = np.zeros(copies, np.bool_), np.ones(copies, np.bool_)
+        begin = getattr(choose, "begin", None)
         while any(len(done) < wanted for done, wanted in zip(returns, quota, strict=True)):
             check()
+            if begin is not None:
+                begin(begun)
             actions = choose(observation, None if masks is None else masks())
-            observation, rewards, terminated, truncated, _ = env.step(actions)
+            observation, rewards, terminated, truncated, info = env.step(actions)
             total += rewards
             steps += ~resetting
+            if names:
+                spent += costs_of(info, names, ~resetting)
+            begun = resetting
             resetting = np.array(terminated | truncated, np.bool_)
             for copy in np.flatnonzero(resetting):
                 if len(returns[copy]) < quota[copy]:
                     returns[copy].append(float(total[copy]))
                     lengths[copy].append(int(steps[copy]))
-            total[resetting], steps[resetting] = 0.0, 0
+                    costs[copy].append(spent[copy] / steps[copy])
+            total[resetting], steps[resetting], spent[resetting] = 0.0, 0, 0.0
     finally:
         env.close()
-    return Episodes(np.concatenate(returns), np.concatenate(lengths))
+    means = np.array([mean for copy in costs for mean in copy]) if names else None
+    return Episodes(np.concatenate(returns), np.concatenate(lengths), means)
+
+
+def cost_names(env: Any) -> tuple[str, ...]:
+    """Names of the costs of a vector environment, or of one that it holds; none where it has none."""
+    for holder in (env, env.unwrapped, *getattr(env.unwrapped, "envs", [])[:1]):
+        names = getattr(holder, "cost_names", None)
+        if names is None and isinstance(holder, gym.Env) and holder.has_wrapper_attr("cost_names"):
+            names = holder.get_wrapper_attr("cost_names")
+        if names is not None:
+            return tuple(str(name) for name in names)
+    return ()
 
 
 def _random(env: Any, seed: int) -> Choose:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib.resources import files
 from pathlib import Path
 
@@ -15,6 +16,13 @@ PARTS = ("", "best", "final", "checkpoint")  # of a run folder, the one to use f
 def zoo_names() -> list[str]:
     """Names of the shipped weights."""
     return sorted(state.parent.name for state in ZOO.glob(f"*/{STATE}"))
+
+
+def zoo_names_for(env_config: object) -> list[str]:
+    """Names of the shipped weights that were trained on an environment of this configuration's class."""
+    wanted = f"{type(env_config).__module__}:{type(env_config).__qualname__}"
+    found = ((name, json.loads((ZOO / name / STATE).read_text())) for name in zoo_names())
+    return [name for name, state in found if state.get("environment", {}).get("class") == wanted]
 
 
 def weights_folder(name: str) -> Path | None:

@@ -18,6 +18,7 @@ from optgap.co.problems.slicing import SlicingInstance
 from optgap.co.problems.slicing_instances import load_slicing
 from optgap.co.problems.slicing_traces import Cell
 from optgap.co.problems.slicing_traffic import cost_limits, cost_names
+from optgap.envs.slicing.baselines import Policy, rule_policies
 from optgap.envs.slicing.batch import SlicingBatch, require_slices
 
 
@@ -86,6 +87,11 @@ class SlicingConfig(Cell):
             cost_names=cost_names(slices),
             cost_limits=self._limits(slices),
         )
+
+    def baselines(self) -> dict[str, Policy]:
+        """Policies to compare trained ones with, by name."""
+        given = self.loaded()
+        return rule_policies(self._limits(self.slices if given is None else given[0].slices))
 
     def make(self, **overrides: Any) -> gym.Env[Any, Any]:
         """The single environment."""

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from optgap.co.core import InputError, InvalidActionError
 from optgap.co.exact.constrained_mdp import ConstrainedOptimum, solve_constrained_mdp
 from optgap.envs.batched import batch_from
+from optgap.envs.slicing.baselines import OptimalPolicy, Policy
 
 F8 = NDArray[np.float64]
 
@@ -121,6 +122,10 @@ class TinySlicingConfig:
     def batch(self, copies: int) -> TinyBatch:
         """``copies`` simulations in lockstep."""
         return TinyBatch(copies, self)
+
+    def baselines(self) -> dict[str, Policy]:
+        """Policies to compare trained ones with, by name."""
+        return {"optimum": OptimalPolicy(self.optimum(), states_of)}
 
     def make(self, **overrides: Any) -> gym.Env[Any, Any]:
         """The single environment."""
