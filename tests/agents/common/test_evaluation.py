@@ -68,3 +68,51 @@ def test_it_can_be_stopped():
 
     with pytest.raises(KeyboardInterrupt):
         play_episodes(None, CONFIG, 1, seed=0, check=stop)
+
+
+class Toll(gym.Env):
+    """Episodes of 3 or 4 steps; a step costs its action, and twice its number from 1 on."""
+
+    observation_space = spaces.Discrete(5)
+    action_space = spaces.Discrete(2)
+    cost_names = ("action", "number")
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.count, self.length = 0, int(self.np_random.integers(3, 5))
+        return np.int64(0), {}
+
+    def step(self, action):
+        self.count += 1
+        cost = np.array([action, 2.0 * self.count])
+        return np.int64(self.count), 1.0, False, self.count == self.length, {"cost": cost}
+
+
+if "optgap-test/Toll-v0" not in gym.registry:
+    gym.register("optgap-test/Toll-v0", entry_point=Toll)
+
+
+def test_costs_are_means_over_the_steps_of_an_episode():
+    found = play_episodes(always(1), GymConfig("optgap-test/Toll-v0"), 21, seed=1)
+    assert set(found.lengths) == {3, 4}
+    np.testing.assert_allclose(found.costs[:, 0], 1.0)
+    np.testing.assert_allclose(found.costs[:, 1], found.lengths + 1.0)
+    assert play_episodes(always(1), CONFIG, 3, seed=0).costs is None
+
+
+def test_a_policy_is_told_where_episodes_begin():
+    class Told:
+        def __init__(self):
+            self.begins = []
+
+        def begin(self, begins):
+            self.begins.append(begins.copy())
+
+        def __call__(self, observation, masks):
+            assert (observation[self.begins[-1]] == 0).all()  # the first observation of an episode
+            assert (observation[~self.begins[-1]] > 0).all()
+            return np.zeros(len(observation), np.int64)
+
+    policy = Told()
+    found = play_episodes(policy, GymConfig("optgap-test/Toll-v0"), 6, seed=3)
+    assert sum(int(begins.sum()) for begins in policy.begins) == len(found.returns) == 6
