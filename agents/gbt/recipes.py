@@ -62,7 +62,7 @@ PPO: dict[str, Recipe] = {
 }
 
 # Ours, found with seeds other than those of the reported figures. Where random actions lead nowhere, held ones do. A
-# replay of recent transitions makes several steps of one nearly those that the present policy would take.
+# small replay makes the several steps of a transition nearly those that the present policy would take.
 DQN: dict[str, Recipe] = {
     "cartpole": {
         "gamma": 0.98,
@@ -72,6 +72,6 @@ DQN: dict[str, Recipe] = {
         "learning_rate": 0.2,
         "final_epsilon": 0.02,
     },
-    "acrobot": {"warmup_hold": 5, "warmup_steps": 4000, "epsilon": 0.3, "capacity": 20_000, "final_epsilon": 0.02},
+    "acrobot": {"warmup_hold": 5, "warmup_steps": 4000, "epsilon": 0.3},
     "mountaincar": {"warmup_hold": 20, "warmup_steps": 8000, "epsilon": 0.3},
 }
