@@ -36,11 +36,11 @@ class ProjectedActorCritic(MLPActorCritic):
         super().__init__(observation_space, action_space, config, streams)
         low, high = (np.ravel(bound).astype(np.float64) for bound in (action_space.low, action_space.high))
         bounded = np.isfinite(low) & np.isfinite(high)
-        middle = np.where(bounded, (low + high) / 2, np.clip(0.0, low, high))
+        low, high = np.where(bounded, low, np.clip(0.0, low, high)), np.where(bounded, high, np.clip(0.0, low, high))
         self.projection = projection_of(action_space)
         self.middle: Tensor
         self.half_width: Tensor
-        self.register_buffer("middle", torch.from_numpy(middle).float())
+        self.register_buffer("middle", torch.from_numpy((low + high) / 2).float())
         self.register_buffer("half_width", torch.from_numpy(np.where(bounded, (high - low) / 2, 1.0)).float())
         assert self.log_std is not None
         with torch.no_grad():  # of an action space of unit half width: 1/2, so that most samples are inside
