@@ -22,7 +22,7 @@ def test_the_mean_and_every_sample_become_members_of_the_space():
     torch.manual_seed(0)
     policy = ProjectedActorCritic(SEEN, SPACE, PPOConfig(hidden_sizes=[8]), streams=2)
     with torch.no_grad():
-        policy.actor[-1].weight.mul_(300)  # type: ignore[operator]
+        policy.actor[-1].weight.mul_(300)
     parameters, values, streams = policy(torch.rand(500, 2))
     assert (parameters.shape, values.shape, streams.shape) == ((500, 6), (500,), (500, 2))
     interface = action_interface(SPACE)
@@ -47,7 +47,7 @@ def test_an_output_outside_is_led_back():
     parameters, _ = policy(torch.zeros(1, 2))
     distribution = action_interface(SPACE).distribution(parameters, None)
     distribution.log_probability(torch.tensor([[0.0, 0.0, 1.0]])).sum().backward()
-    assert float(policy.actor[-1].bias.grad[2]) > 0  # type: ignore[index]
+    assert float(policy.actor[-1].bias.grad[2]) > 0
 
 
 def test_ppo_learns_shares_that_fit():

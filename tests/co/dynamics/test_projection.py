@@ -101,7 +101,7 @@ def polyhedra(draw):
 
 def residual(A, b, E, f, point, found):
     """How far point - found is from a combination of the active rows, nonnegative for inequalities."""
-    from scipy.optimize import nnls
+    from scipy.optimize import nnls  # type: ignore[import-untyped]
 
     active = A[A @ found - b > -1e-7 * (1 + np.abs(point).max())]
     columns = np.concatenate([active, E, -E]).T
