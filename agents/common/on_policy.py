@@ -23,7 +23,7 @@ from optgap.agents.common.policies import load_policy
 from optgap.agents.common.rollout import Batch, Decision, RolloutBuffer
 from optgap.agents.common.seeding import Stream, derived_seed, seed_learner, separate_generators
 from optgap.agents.common.tensors import Tree, is_single, map_tree, resolve_device, to_tensor
-from optgap.agents.nn.distributions import Distribution, action_interface
+from optgap.agents.nn.distributions import ActionInterface, Distribution, action_interface
 from optgap.co.core import InputError
 from optgap.envs.registry import EnvironmentConfig
 
@@ -59,7 +59,6 @@ class OnPolicyAgent(Generic[Config]):
         self.seed, self.steps, self.updates = seed, 0, 0
         self.device = resolve_device(device)
         self.observation_space, self.action_space = spaces_of(env_config)
-        self.interface = action_interface(self.action_space)
         self.streams = self._stream_names()
         with separate_generators(self.device):
             torch.manual_seed(derived_seed(seed, 0, Stream.WEIGHTS))
@@ -71,6 +70,7 @@ class OnPolicyAgent(Generic[Config]):
             else Network(self.policy, self.config.learning_rate, self.config.max_grad_norm, self.device)
         )
         self.optimizer = self.approximator.optimizer
+        self.interface: ActionInterface = getattr(policy, "interface", None) or action_interface(self.action_space)
         self._observe = getattr(self.policy, "observe", None)
         self.reward_scale = RewardScale(self.config.num_envs, self.config.gamma)
         self._collector: Collector | None = None

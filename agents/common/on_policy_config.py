@@ -77,8 +77,8 @@ class PolicySettings:
     policy: str = "optgap.agents.nn.mlp:MLPActorCritic"
     """Import string of a torch module: ``policy(observation_space, action_space, config)``, whose ``forward`` takes an
     observation (a tensor (B, ...) or a dict of them) and returns the parameters of the action distribution (B, P) (see
-    :func:`optgap.agents.nn.distributions.action_interface`) and the values (B,). Adam moves it, unless it is an
-    :class:`optgap.agents.common.approximator.Approximator` itself."""
+    :func:`optgap.agents.nn.distributions.action_interface`; a module with an attribute ``interface`` brings its own) and
+    the values (B,). Adam moves it, unless it is an :class:`optgap.agents.common.approximator.Approximator` itself."""
     normalize_reward: bool = False
     """Divide rewards by the running standard deviation of the discounted return."""
     normalize_observation: bool = False
