@@ -59,7 +59,7 @@ class Agent(Protocol):
         ...
 
 
-Recipe = dict[str, float | int | str | bool]
+Recipe = dict[str, float | int | str | bool | list[int]]
 """Fields of an agent's configuration, and the values that suit one environment."""
 
 
