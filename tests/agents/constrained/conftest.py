@@ -7,6 +7,8 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 
+from optgap.envs.constrained_box import Capacity, ConstrainedBox
+
 LENGTH, EARNED = 50, np.array([1.0, 0.5])
 
 
@@ -68,3 +70,35 @@ class BudgetBatch(gym.vector.VectorEnv):
 
 if "optgap-test/Budget-v0" not in gym.registry:
     gym.register("optgap-test/Budget-v0", entry_point=Budget, vector_entry_point=BudgetBatch)
+
+
+class Shares(gym.Env):
+    """Three shares of at most 1 in all; the best are 0.5 + z/2, 0.5 - z/2 and 0 of the number z shown. 16 steps.
+
+    The cost is the first share: 0.5 on average, at the best actions.
+    """
+
+    observation_space = spaces.Box(-1, 1, (1,), np.float32)
+    action_space = ConstrainedBox(0.0, 1.0, Capacity(1.0), n=3)
+    cost_names = ("first",)
+    cost_limits = np.array([0.5])
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.count = 0
+        return self._show(), {}
+
+    def step(self, action):
+        assert self.action_space.contains(action), action
+        z = float(self.shown[0])
+        reward = -float(((action - np.array([0.5 + z / 2, 0.5 - z / 2, 0.0])) ** 2).sum())
+        self.count += 1
+        return self._show(), reward, False, self.count == 16, {"cost": np.array([float(action[0])])}
+
+    def _show(self):
+        self.shown = self.np_random.uniform(-1, 1, 1).astype(np.float32)
+        return self.shown.copy()
+
+
+if "optgap-test/Shares-v0" not in gym.registry:
+    gym.register("optgap-test/Shares-v0", entry_point=Shares)

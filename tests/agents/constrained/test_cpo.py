@@ -85,8 +85,8 @@ def test_only_the_policy_moves_within_the_trust_region():
 
 
 def test_a_continuous_policy_with_a_projection_layer_moves():
-    config = small(policy="optgap.agents.constrained.policies:ProjectedActorCritic", limits=[0.5])
-    agent = CPO(GymConfig(id="optgap-test/CostlyShares-v0"), config)
+    config = small(policy="optgap.agents.constrained.policies:ProjectedActorCritic", limits=[0.4])
+    agent = CPO(GymConfig(id="optgap-test/Shares-v0"), config)
     figures: list[dict[str, float]] = []
     agent.learn(800, lambda _, metrics: figures.append(dict(metrics)))
     assert max(metrics["train/step"] for metrics in figures) > 0
