@@ -7,6 +7,8 @@ Every cell is a run of `train.py` in a process of its own, under out/seed-<seed>
 `train.py` (agent.epochs=4) go to all of them. The same command goes on where it was interrupted: ended runs are read,
 begun ones resumed. A run's return is the mean over the last `episodes` training episodes (sampled actions); the table
 gives mean and standard deviation over seeds. out/agents.json and out/agents.md hold the table, out/<env>.png the curves.
+Where an environment has constraints on mean costs, a second table has the final policies, greedy and sampled, and the
+environment's baselines, on the same `evaluation` episodes, beside the limits.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from itertools import product
@@ -31,6 +33,7 @@ from rich.table import Table
 from rich.text import Text
 
 import cli
+from constraint_rows import baseline_rows, constraint_markdown, constraint_table, policy_rows
 from drawing import save_figure
 from optgap.agents.common.contracts import AGENTS
 from optgap.agents.common.metrics import read_metrics
@@ -38,9 +41,10 @@ from optgap.co.benchmark.provenance import provenance
 from optgap.co.core import InputError
 from optgap.co.formats.files import write_text
 from optgap.envs.registry import ENVIRONMENTS
+from returns import constraints_of_env
 
 TRAIN = Path(__file__).with_name("train.py")
-OWN = ("envs", "agents", "seeds", "total_steps", "jobs", "episodes", "out")
+OWN = ("envs", "agents", "seeds", "total_steps", "jobs", "episodes", "evaluation", "out")
 POINTS = 200  # of a curve
 
 
@@ -54,10 +58,11 @@ class AgentsConfig:
     total_steps: int = 100_000  # of each run
     jobs: int = 1  # runs at a time
     episodes: int = 100  # the last ones of a run that count
+    evaluation: int = 100  # episodes of a final policy, where there are constraints
     out: str = "runs/agents"
 
     def __post_init__(self) -> None:
-        for name in ("total_steps", "jobs", "episodes"):
+        for name in ("total_steps", "jobs", "episodes", "evaluation"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; expected at least 1")
 
@@ -116,8 +121,7 @@ def main(argv: list[str]) -> int:
     more = [item for item in argv if item not in own]
     config = cli.parse(AgentsConfig, own, about=__doc__)
     envs, agents = cli.as_list(config.envs), cli.as_list(config.agents)
-    for name in envs:
-        ENVIRONMENTS.load(name)
+    constraints = {name: constraints_of_env(ENVIRONMENTS.load(name)()) for name in envs}
     for name in agents:
         AGENTS.load(name)
     console, out = Console(highlight=False), Path(config.out)
@@ -127,13 +131,22 @@ def main(argv: list[str]) -> int:
     ]
     failed = run_all(cells, config, more, console)
     rows = [row for env, agent in product(envs, agents) if (row := figures(cells, env, agent, config.episodes))]
+    constrained = {
+        env: constrained_rows(cells, env, agents, limits, config) for env, limits in constraints.items() if limits
+    }
     out.mkdir(parents=True, exist_ok=True)
     settings = {"total_steps": config.total_steps, "episodes": config.episodes, "arguments": more}
-    write_text(out / "agents.json", json.dumps({"provenance": provenance(), **settings, "rows": rows}, indent=1) + "\n")
-    write_text(out / "agents.md", markdown(rows))
+    write_text(
+        out / "agents.json",
+        json.dumps({"provenance": provenance(), **settings, "rows": rows, "constraints": constrained}, indent=1) + "\n",
+    )
+    tables = [markdown(rows), *(constraint_markdown(found, constraints[env]) for env, found in constrained.items())]
+    write_text(out / "agents.md", "\n".join(tables))
     for env in envs:
         draw(cells, env, agents, out / f"{env}.png")
     console.print(table(rows))
+    for env, found in constrained.items():
+        console.print(constraint_table(found, constraints[env], f"{env}: {config.evaluation} episodes"))
     console.print(Text(f"written  {out / 'agents.json'}, agents.md and a curve an environment"))
     return 1 if failed else 0
 
@@ -193,6 +206,18 @@ def figures(cells: Sequence[Cell], env: str, agent: str, episodes: int) -> dict[
         "std": float(values.std(ddof=1)) if len(values) > 1 else 0.0,
         "steps": min(cell.steps() for cell in runs),
     }
+
+
+def constrained_rows(
+    cells: Sequence[Cell], env: str, agents: Sequence[str], limits: Mapping[str, float], config: AgentsConfig
+) -> list[dict[str, Any]]:
+    """Final policies and baselines of one environment, beside its limits."""
+    rows = []
+    for agent in agents:
+        runs = [cell.folder() for cell in cells if (cell.env, cell.agent) == (env, agent) and cell.steps()]
+        folders = [folder for folder in runs if folder is not None]
+        rows += policy_rows(agent, folders, limits, config.evaluation) if folders else []
+    return [*rows, *baseline_rows(ENVIRONMENTS.load(env)(), limits, config.evaluation)]
 
 
 HEADERS = ("env", "agent", "seeds", "steps", "mean return", "std", "least", "most")

@@ -116,7 +116,11 @@ AGENTS.register(
 for _name, _class in (("clara", "CLARA"), ("ipo", "IPO"), ("ppo-lagrangian", "PPOLagrangian")):
     AGENTS.register(
         _name,
-        AgentEntry(f"optgap.agents.constrained.ppo:{_class}", f"optgap.agents.constrained.config:{_class}Config"),
+        AgentEntry(
+            f"optgap.agents.constrained.ppo:{_class}",
+            f"optgap.agents.constrained.config:{_class}Config",
+            "optgap.agents.constrained.recipes:PPO",
+        ),
     )
 AGENTS.register(
     "cpo", AgentEntry("optgap.agents.constrained.cpo:CPO", "optgap.agents.constrained.cpo_config:CPOConfig")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from optgap.agents.nn.distributions import ActionInterface, DiagonalGaussian
@@ -37,6 +39,9 @@ class SharesActorCritic(MLPActorCritic):
     ) -> None:
         capacity = capacity_of(action_space)
         super().__init__(observation_space, action_space, config, streams)
+        assert self.log_std is not None
+        with torch.no_grad():  # a sample changes a share by half of itself
+            self.log_std.fill_(math.log(0.5))
 
         def to_environment(actions: F32) -> F32:
             return shares(actions, capacity)

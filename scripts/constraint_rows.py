@@ -1,0 +1,113 @@
+"""What trained policies cost under constraints: final policies of several seeds, baselines, and training's violations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from optgap.agents.common.evaluation import Choose, Episodes, play_episodes
+from optgap.agents.common.metrics import read_metrics
+from optgap.envs.registry import EnvironmentConfig
+from returns import SEED, acting
+
+Row = dict[str, Any]
+TOLERANCE = 0.01  # of a limit, by which a mean cost may exceed it
+
+
+def policy_rows(agent: str, folders: Sequence[Path], limits: Mapping[str, float], episodes: int) -> list[Row]:
+    """A row for the greedy policies of the runs in ``folders`` and one for the sampled ones, on the same episodes."""
+    import torch
+
+    from naming import find_agent
+
+    agents = [find_agent(str(folder)) for folder in folders]
+    over = [training_excess(folder, limits) for folder in folders]
+    rows = []
+    for mode in ("greedy", "sampled"):
+        found = []
+        for trained in agents:
+            with torch.random.fork_rng():
+                torch.manual_seed(SEED)
+                found.append(play_episodes(acting(trained, mode == "greedy"), trained.env_config, episodes, SEED))
+        rows.append(row_of(f"{agent}, {mode}", found, limits) | {"training_excess": over})
+    return rows
+
+
+def baseline_rows(env_config: EnvironmentConfig, limits: Mapping[str, float], episodes: int) -> list[Row]:
+    """A row a baseline of the environment, on the episodes of :func:`policy_rows`."""
+    baselines: Mapping[str, Choose] = getattr(env_config, "baselines", dict)()
+    return [
+        row_of(name, [play_episodes(policy, env_config, episodes, SEED)], limits) for name, policy in baselines.items()
+    ]
+
+
+def row_of(policy: str, found: Sequence[Episodes], limits: Mapping[str, float]) -> Row:
+    """Returns and mean costs of a policy, an entry a seed."""
+    costs = [np.average(each.costs, axis=0, weights=each.lengths) for each in found if each.costs is not None]
+    excess = [
+        max((mean - limit) / (abs(limit) or 1.0) for mean, limit in zip(c, limits.values(), strict=True)) for c in costs
+    ]
+    return {
+        "policy": policy,
+        "returns": [float(each.returns.mean()) for each in found],
+        "costs": {name: [float(mean[i]) for mean in costs] for i, name in enumerate(limits)},
+        "worst": [float(value) for value in excess],  # the largest excess over a limit, by that limit
+        "held": int(sum(value <= TOLERANCE for value in excess)),
+    }
+
+
+def training_excess(folder: Path, limits: Mapping[str, float]) -> float:
+    """Mean over a run's updates, and sum over constraints, of what its rollouts' costs exceeded their limits by."""
+    lines = [line for line in read_metrics(folder) if all(f"cost/{name}" in line for name in limits)]
+    if not lines:
+        return float("nan")
+    by_limit = [
+        [max(0.0, (line[f"cost/{name}"] - limit) / (abs(limit) or 1.0)) for name, limit in limits.items()]
+        for line in lines
+    ]
+    return float(np.sum(by_limit, axis=1).mean())
+
+
+def texts(row: Row) -> tuple[str, ...]:
+    """A row as printed: means over seeds, and their spread where there are several."""
+
+    def spread(values: Sequence[float]) -> str:
+        mean = f"{np.mean(values):.4g}"
+        return f"{mean} +- {np.std(values, ddof=1):.2g}" if len(values) > 1 else mean
+
+    over = row.get("training_excess")
+    costs = (spread(values) for values in row["costs"].values())
+    held = f"{row['held']} of {len(row['returns'])}"
+    return row["policy"], spread(row["returns"]), *costs, held, "" if over is None else spread(over)
+
+
+def headers(limits: Mapping[str, float]) -> tuple[str, ...]:
+    names = (f"{name} <={limit:.4g}" for name, limit in limits.items())
+    return "policy", "mean return", *names, "all held", "excess while training"
+
+
+def constraint_table(rows: Sequence[Row], limits: Mapping[str, float], title: str) -> Table:
+    """The rows of one environment; costs above their limit are red."""
+    shown = Table(
+        title=title, title_justify="left", box=box.SIMPLE_HEAD, header_style="bold", padding=0, pad_edge=False
+    )
+    for i, name in enumerate(headers(limits)):
+        shown.add_column(name if i == 0 else f"  {name}", justify="left" if i == 0 else "right")
+    for row in rows:
+        cells = [Text(text) for text in texts(row)]
+        for cell, (name, values) in zip(cells[2:], row["costs"].items(), strict=False):
+            cell.stylize("red" if np.mean(values) > limits[name] else "green")
+        shown.add_row(*cells)
+    return shown
+
+
+def constraint_markdown(rows: Sequence[Row], limits: Mapping[str, float]) -> str:
+    names = headers(limits)
+    lines = [names, ("---",) * len(names), *(texts(row) for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
