@@ -127,7 +127,7 @@ class GBTModel:
     def compress(self, x: ArrayLike, n_trees: int) -> None:
         """Go on with at most ``n_trees`` trees that say nearly the same on the rows ``x`` (n, F): see :func:`compress`."""
         self._require_compressible()
-        self.ensemble = compress(self.ensemble, x, n_trees)
+        self.ensemble = compress(self.ensemble, x, n_trees, self.threads)
 
     def predict(self, x: ArrayLike) -> NDArray[np.float32]:
         """Outputs (n, D) float32 of the rows ``x`` (n, F), or (D,) of a single row (F,).

@@ -61,14 +61,15 @@ class TreeActionValues(TreeModule):
 
     def fit(self, observations: Tree, actions: NDArray[np.int64], targets: F32, rng: np.random.Generator) -> float:
         config, model = self.config, self.models["values"]
-        self._rows = np.column_stack([self.features.rows(observations), actions.astype(np.float32)])
+        self._observations = observations
+        rows = np.column_stack([self.features.rows(observations), actions.astype(np.float32)])
         minibatches = list(parts(len(targets), config.minibatch_size, config.epochs, rng))
         with one_line():
-            return descend(model, model.bin(self._rows), targets, minibatches)
+            return descend(model, model.bin(rows), targets, minibatches)
 
     def follow(self) -> None:
         model = self.models["values"]
-        keep_bounded(model, self._rows, self.config.max_trees)
+        keep_bounded(model, self._each_action(self._observations), self.config.max_trees)
         self.target_trees.fill_(model.n_trees)
 
     def _each_action(self, observations: Tree) -> F32:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from optgap.agents.common.approximator import Outputs
 from optgap.agents.common.tensors import Tree, map_tree
-from optgap.agents.gbt.bounded import keep_bounded
+from optgap.agents.gbt.bounded import keep_bounded, remember
 from optgap.agents.gbt.config import TreeSettings
 from optgap.agents.gbt.features import FeatureMap
 from optgap.agents.gbt.tree_module import TreeModule, one_line
@@ -20,6 +20,8 @@ from optgap.agents.nn.distributions import action_interface
 from optgap.gbrl.config import OptimizerConfig
 from optgap.gbrl.model import Cache, GBTModel
 from optgap.gbrl.recall import Recall
+
+SAMPLE = 8192  # rows of earlier updates that a bounded ensemble is held to
 
 
 class TreeActorCritic(TreeModule):
@@ -62,7 +64,12 @@ class TreeActorCritic(TreeModule):
         self._predictors = [Recall(model) if recalls else model for model in self.models.values()]
         self._rates = {name: [head.learning_rate for head in model.optimizers] for name, model in self.models.items()}
         self.place: Tensor
+        self.sample: Tensor
+        self.came: Tensor
         self.register_buffer("place", torch.empty(0), persistent=False)  # is where the module is
+        if config.max_trees is not None:
+            self.register_buffer("sample", torch.zeros(SAMPLE, self.features.n_features))  # of the rows of all updates
+            self.register_buffer("came", torch.zeros((), dtype=torch.int64))  # that it is a sample of
         self.optimizer: torch.optim.Optimizer = torch.optim.Adam(
             [{"params": list(self.parameters())}], lr=config.log_std_rate, eps=1e-5
         )
@@ -77,9 +84,6 @@ class TreeActorCritic(TreeModule):
     def hold(self, observations: Tree, kept: int = 0) -> Tree:
         rows = self.features.rows(map_tree(lambda tensor: tensor.cpu(), observations))
         with one_line():
-            if self.config.max_trees is not None:
-                for model in self.models.values():
-                    keep_bounded(model, rows, self.config.max_trees)
             self._rows = next(iter(self.models.values())).bin(rows)  # features are binned alike for every model
             if kept:
                 for cache in self._caches:
@@ -87,6 +91,21 @@ class TreeActorCritic(TreeModule):
             else:
                 self._caches = [model.cache(self._rows) for model in self.models.values()]
         return torch.arange(len(rows), device=self.place.device)
+
+    def observe(self, observations: Tree) -> None:
+        """Keep the number of trees bounded, after an update on ``observations``: what acts next is what will be updated."""
+        if self.config.max_trees is None:
+            return
+        rows = self.features.rows(map_tree(lambda tensor: tensor.cpu(), observations))
+        sample, came = self.sample.cpu().numpy(), int(self.came)
+        if any(model.n_trees >= 2 * self.config.max_trees for model in self.models.values()):
+            reference = np.concatenate([sample[:came], rows])
+            with one_line():
+                for model in self.models.values():
+                    keep_bounded(model, reference, self.config.max_trees)
+        remember(sample, rows, came)
+        self.sample.copy_(torch.from_numpy(sample))
+        self.came += len(rows)
 
     def evaluate(self, held: Tree) -> Outputs:
         self._chosen = held.cpu().numpy()

@@ -11,7 +11,8 @@ from optgap.gbrl.predict import add_trees, checked_rows, initial_outputs
 
 F32 = NDArray[np.float32]
 
-REFERENCE_ROWS = 2048  # on which a compressed ensemble says nearly the same as before
+MOST_ROWS = 2**14  # on which a compressed ensemble says nearly the same as before
+HORIZON = 2**18  # rows
 
 
 def outputs_then_and_now(model: GBTModel, rows: F32, then: int) -> tuple[F32, F32]:
@@ -48,4 +49,18 @@ def descend(model: GBTModel, binned: BinnedRows, targets: F32, rows: list[NDArra
 def keep_bounded(model: GBTModel, rows: F32, n_trees: int) -> None:
     """At twice ``n_trees`` trees, go on with ``n_trees`` that say nearly the same on rows spread over ``rows``."""
     if model.n_trees >= 2 * n_trees:
-        model.compress(rows[:: -(-len(rows) // REFERENCE_ROWS)], n_trees)
+        model.compress(rows[:: -(-len(rows) // MOST_ROWS)], n_trees)
+
+
+def remember(sample: F32, rows: F32, came: int) -> None:
+    """Let ``rows`` (n, F) take places in the ``sample`` (size, F) of the ``came`` rows before them, in place.
+
+    Of the latest ``HORIZON`` rows each is there with about the same probability; older ones fade away. The first rows
+    fill the sample in order. The same rows in the same calls give the same sample (Vitter 1985, algorithm R).
+    """
+    size, numbers = len(sample), came + np.arange(len(rows))
+    places = np.random.default_rng(came).integers(0, np.minimum(numbers, HORIZON) + 1)
+    places[numbers < size] = numbers[numbers < size]
+    taking = np.flatnonzero(places < size)[::-1]
+    taken, latest = np.unique(places[taking], return_index=True)  # the last row that asks for a place has it
+    sample[taken] = rows[taking[latest]]

@@ -33,7 +33,7 @@ class TreeSettings(GrowthSettings):
     shared_trees: bool = True
     """One tree for policy and value, or a tree each (half as fast, and neither splits for the other)."""
     max_trees: int | None = None
-    """At twice this number an ensemble is compressed to it, so that acting does not slow down; null: it grows on."""
+    """At twice this number an ensemble is distilled into so many, so that acting does not slow down; null: it grows on."""
     optimizer: str = "sgd"
     """"sgd", or "adam": moments of a row's gradients over the trees, which then cannot be explained or exported."""
     predicted_std: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from optgap.agents.gbt.bounded import descend, keep_bounded, outputs_then_and_now
+from optgap.agents.gbt.bounded import descend, keep_bounded, outputs_then_and_now, remember
 from optgap.gbrl.config import OptimizerConfig, TreeConfig
 from optgap.gbrl.model import GBTModel
 
@@ -42,6 +42,43 @@ def test_bounded_at_twice_the_number():
     keep_bounded(model, x, 20)
     assert model.n_trees <= 20
     assert np.square(model.predict(x) - before).mean() < 0.02 * before.var()
+
+
+def test_the_first_rows_fill_a_sample_in_order_and_later_ones_take_places():
+    sample = np.zeros((50, 2), np.float32)
+    rows = np.arange(4000, dtype=np.float32).repeat(2).reshape(-1, 2)
+    remember(sample, rows[:30], 0)
+    assert sample[:30].tolist() == rows[:30].tolist()
+    assert not sample[30:].any()
+    for first in range(30, 4000, 397):
+        remember(sample, rows[first : first + 397], first)
+    again = np.zeros_like(sample)
+    remember(again, rows[:30], 0)
+    for first in range(30, 4000, 397):
+        remember(again, rows[first : first + 397], first)
+    np.testing.assert_array_equal(again, sample)
+    numbers = sample[:, 0]
+    assert len(set(numbers)) == 50
+    assert (sample[:, 1] == numbers).all()
+
+
+def sampled(size: int, rows: int) -> np.ndarray:
+    """Numbers of the rows in a sample of them."""
+    sample = np.zeros((size, 1), np.float32)
+    for first in range(0, rows, 50):
+        remember(sample, np.arange(first, first + 50, dtype=np.float32)[:, None], first)
+    return sample[:, 0]
+
+
+def test_rows_are_sampled_with_equal_chances():
+    quarters = np.bincount((sampled(1000, 4000) // 1000).astype(int), minlength=4)
+    assert (abs(quarters - 250) < 60).all()  # four standard deviations
+
+
+def test_older_rows_than_the_horizon_fade_away(monkeypatch):
+    monkeypatch.setattr("optgap.agents.gbt.bounded.HORIZON", 500)
+    ages = 5000 - sampled(250, 5000)
+    assert 350 < ages.mean() < 650  # about exponential, of mean 500
 
 
 def test_errors_by_hand():
