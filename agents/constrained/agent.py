@@ -14,7 +14,7 @@ from optgap.agents.common.normalize import RewardScale
 from optgap.agents.common.on_policy import OnPolicyAgent
 from optgap.agents.common.rollout import Batch, RolloutBuffer
 from optgap.agents.constrained.config import ConstrainedConfig
-from optgap.agents.constrained.constraints import F64, RunningMeans, constraints_of
+from optgap.agents.constrained.constraints import F64, CostFilter, constraints_of
 
 Config = TypeVar("Config", bound=ConstrainedConfig)
 
@@ -36,7 +36,7 @@ class ConstrainedAgent(OnPolicyAgent[Config]):
         config = self.config
         self.constraints = constraints_of(self.env_config, config.limits)
         count = len(self.constraints.names)
-        self.means = RunningMeans(1 + count, config.cost_memory)  # of the reward, then of the costs
+        self.means = CostFilter(1 + count, config.cost_memory)  # of the reward, then of the costs
         self.stream_scales = [RewardScale(config.num_envs, config.gamma, f"stream_{i}") for i in range(count)]
         self.violated_for = np.zeros(count, np.int64)  # updates in a row
         return self.constraints.names
@@ -54,11 +54,11 @@ class ConstrainedAgent(OnPolicyAgent[Config]):
     @property
     def slack(self) -> F64:
         """(m,) how far the estimated costs are below their limits, in units of these; negative: violated."""
-        return (self.constraints.limits - self.costs) / self.constraints.unit
+        return self.constraints.slack(self.costs)
 
     def _prepare(self, rollout: RolloutBuffer) -> None:
         samples = np.concatenate([rollout.rewards[..., None], rollout.streams], axis=-1, dtype=np.float64)
-        self.means.add(samples, rollout.valid)
+        self.means.measure(samples, rollout.valid)
         valid, means = rollout.valid, self.means.mean.astype(np.float32)
         if self.config.average_reward:
             rollout.rewards -= means[0] * valid
@@ -74,6 +74,16 @@ class ConstrainedAgent(OnPolicyAgent[Config]):
         scales = np.array([scale.scale for scale in self.stream_scales]) / self.constraints.unit
         advantages = batch.stream_advantages * torch.from_numpy(scales).float().to(self.device)
         return batch._replace(stream_advantages=advantages - advantages.mean(dim=0))
+
+    def _note_change(self, batch: Batch) -> None:
+        """Tell the estimates by how much about the update has changed the costs, E[ratio A_i]."""
+        with torch.no_grad():
+            outputs = self.approximator.evaluate(batch.observations)
+            distribution = self.interface.distribution(outputs.parameters, batch.masks)
+            ratio = (distribution.log_probability(batch.actions) - batch.log_probabilities).exp()
+            assert batch.stream_advantages is not None
+            change = (ratio.unsqueeze(1) * batch.stream_advantages).mean(dim=0).cpu().numpy() * self.constraints.unit
+        self.means.drift(np.concatenate([[0.0], change]))
 
     def _cost_figures(self) -> dict[str, float]:
         """Figures of this update's estimates; warns once of a constraint that is not met for a long time."""

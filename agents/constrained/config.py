@@ -18,12 +18,13 @@ class ConstrainedConfig(OnPolicyHyperparameters, PolicySettings):
     gamma: float = 0.99
     normalize_reward: bool = True
     limits: list[float] | None = None
-    """Limits of the mean costs of a step, one for each of the environment's ``cost_names``; null: its ``cost_limits``."""
+    """Limits of the mean costs of a step, one for each of the environment's ``cost_names``; null: its ``cost_limits``.
+    """
     average_reward: bool = True
     """Whether the reward counts by its long-run mean per step (tasks that never end by themselves: its running mean is
     subtracted), as costs always do, or by its discounted sum."""
-    cost_memory: float = 0.8
-    """Weight in the estimated mean costs of a rollout, against that of the next one, in [0, 1)."""
+    cost_memory: float = 0.95
+    """Share of the estimated mean costs that outlasts a rollout, at most, in [0, 1); 0: costs of the newest rollout."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -36,7 +37,9 @@ class ConstrainedConfig(OnPolicyHyperparameters, PolicySettings):
 class ConstrainedPPOConfig(ConstrainedConfig, ClippedSurrogate):
     """PPO on which a penalty of the constraints is put."""
 
-    epochs: int = 4
+    epochs: int = 6
+    learning_rate_schedule: str = "linear"  # the policy comes to rest, and so its costs are known ever better
+    normalize_observation: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -70,16 +73,14 @@ class IPOConfig(ConstrainedPPOConfig):
 class CLARAConfig(IPOConfig):
     """Interior-point policy optimization whose barriers adapt (:class:`AdaptiveBarrier`)."""
 
-    cost_memory: float = 0.8
+    cost_memory: float = 0.95
     t: float = 10.0
-    """Barrier parameter of every constraint before the first update."""
+    """Barrier parameter of every constraint before the first update, and at least."""
     epsilon: float = 0.005
     confidence: float = 1.0
     """Epsilon is at least so many standard errors of the estimated cost."""
-    growth: float = 1.05
+    growth: float = 1.1
     """Factor of t from one update to the next where a constraint holds with margin, above 1."""
-    t_min: float = 0.1
-    """Least t."""
     t_max: float = 1e4
     """Largest t."""
 
@@ -87,12 +88,10 @@ class CLARAConfig(IPOConfig):
         super().__post_init__()
         require(self, "confidence", self.confidence >= 0, "a number of at least 0")
         require(self, "growth", 1 < self.growth < math.inf, "a number above 1")
-        require(self, "t_min", 0 < self.t_min <= self.t, f"a number in (0, t = {self.t}]")
         require(self, "t_max", self.t <= self.t_max < math.inf, f"a finite number of at least t = {self.t}")
 
     def penalty(self, count: int) -> Penalty:
-        limits = (self.t_min, self.t_max)
-        return AdaptiveBarrier(count, self.t, self.epsilon, self.confidence, self.growth, *limits)
+        return AdaptiveBarrier(count, self.t, self.epsilon, self.confidence, self.growth, self.t_max)
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What an environment's constraints are, and how far from its limits the present policy is."""
+"""What an environment's constraints are, and what the present policy's costs are."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from optgap.co.core import InputError
 
 F64 = NDArray[np.float64]
 
+LOOSE = 1e6  # slack of a constraint without a limit
+UNKNOWN = 1e30  # variance of a mean before its first measurement
+
 
 @dataclass(frozen=True)
 class Constraints:
@@ -22,12 +25,16 @@ class Constraints:
     """
 
     names: tuple[str, ...]
-    limits: F64  # (m,)
+    limits: F64  # (m,), infinity where there is none
 
     @property
     def unit(self) -> F64:
-        """(m,) the limits' absolute values; 1 where a limit is 0."""
-        return np.where(self.limits == 0.0, 1.0, np.abs(self.limits))
+        """(m,) the limits' absolute values; 1 where a limit is 0 or infinity."""
+        return np.where((self.limits == 0.0) | np.isinf(self.limits), 1.0, np.abs(self.limits))
+
+    def slack(self, costs: F64) -> F64:
+        """(m,) how far the mean costs (m,) are below their limits, in units of these; negative: violated."""
+        return np.minimum((self.limits - costs) / self.unit, LOOSE)
 
 
 def constraints_of(env_config: Any, limits: Sequence[float] | None = None) -> Constraints:
@@ -38,7 +45,7 @@ def constraints_of(env_config: Any, limits: Sequence[float] | None = None) -> Co
         limits: in place of the environment's.
 
     Raises:
-        InputError: the environment names no constraint, or the limits are missing, of another number or not finite.
+        InputError: the environment names no constraint, or the limits are missing, of another number or no numbers.
     """
     env = env_config.make()
     try:
@@ -54,8 +61,8 @@ def constraints_of(env_config: Any, limits: Sequence[float] | None = None) -> Co
     if given is None:
         raise InputError(f"{env} has no cost_limits; set limits (one for each of {', '.join(names)})")
     array = np.array(given, dtype=np.float64)
-    if array.shape != (len(names),) or not np.isfinite(array).all():
-        raise InputError(f"limits are {array.tolist()}; expected a finite number for each of {', '.join(names)}")
+    if array.shape != (len(names),) or not (array > -np.inf).all():
+        raise InputError(f"limits are {array.tolist()}; expected a number for each of {', '.join(names)}")
     return Constraints(names, array)
 
 
@@ -66,54 +73,55 @@ def _attribute(env: Any, name: str) -> Any:
         return None
 
 
-class RunningMeans:
-    """Means per step, over rollouts that count the less the older they are, and their standard errors.
+class CostFilter:
+    """Means per step of the present policy, and their standard errors: a Kalman filter over rollouts.
 
-    A rollout's weight is its number of steps, times ``memory`` for each rollout after it. The copies of the environment
-    are independent, and steps of one copy are not, so the standard error of a rollout's mean is that of the mean of its
-    copies' means.
+    Every rollout measures the means. The copies of the environment are independent, and steps of one copy are not, so
+    the standard error of a measurement is that of a ratio of the copies' sums to their steps. Between two rollouts the
+    policy changes; by how much is predicted, in its size alone (the change that was optimized on a rollout is
+    overestimated by that rollout): its square joins the variance. A policy that moves fast is known from its newest
+    rollouts, one that has settled from many.
+
+    Args:
+        count: number of means.
+        memory: share of an estimate that the newest rollout replaces is at least 1 - ``memory``; 0: newest rollout only.
     """
 
     def __init__(self, count: int, memory: float) -> None:
         self.memory = memory
-        self.weight = 0.0  # sum of w
-        self.sums: F64 = np.zeros(count)  # sum of w x mean
-        self.variances: F64 = np.zeros(count)  # sum of w^2 x standard error^2
+        self.mean: F64 = np.zeros(count)  # 0 before the first rollout
+        self.variance: F64 = np.full(count, UNKNOWN)
 
-    def add(self, samples: F64, valid: NDArray[np.bool_]) -> None:
+    def measure(self, samples: F64, valid: NDArray[np.bool_]) -> None:
         """Take a rollout in: ``samples`` (T, B, count), of which ``valid`` (T, B) count."""
         steps = valid.sum(axis=0).astype(np.float64)  # (B,)
         total = float(steps.sum())
         if not total:
             return
         by_copy = np.where(valid[..., None], samples, 0.0).sum(axis=0)  # (B, count)
-        mean = by_copy.sum(axis=0) / total
-        deviations = by_copy - steps[:, None] * mean  # of the ratio estimator: sums less what they would be at the mean
+        found = by_copy.sum(axis=0) / total
         copies = max(2, int((steps > 0).sum()))
-        error = (deviations**2).sum(axis=0) * copies / (copies - 1)  # (total x standard error)^2
-        self.weight = self.memory * self.weight + total
-        self.sums = self.memory * self.sums + total * mean
-        self.variances = self.memory**2 * self.variances + error
+        squares: F64 = ((by_copy - steps[:, None] * found) ** 2).sum(axis=0)
+        noise = squares * copies / (copies - 1) / total**2
+        gain = self.variance / np.maximum(self.variance + noise, np.finfo(np.float64).tiny)
+        gain = np.maximum(gain, 1.0 - self.memory)
+        self.mean = self.mean + gain * (found - self.mean)
+        self.variance = (1.0 - gain) ** 2 * self.variance + gain**2 * noise
 
-    @property
-    def mean(self) -> F64:
-        """(count,); 0 before the first rollout."""
-        return self.sums / self.weight if self.weight else self.sums
+    def drift(self, change: F64) -> None:
+        """The policy has changed, and with it the means, by about ``change`` (count,) up or down."""
+        self.variance = self.variance + change**2
 
     @property
     def error(self) -> F64:
         """(count,) standard errors."""
-        return np.sqrt(self.variances) / self.weight if self.weight else self.variances
+        return np.sqrt(self.variance)
 
     def state(self) -> dict[str, float]:
         """The statistics, as :meth:`restore` takes them."""
-        figures = {"means_weight": self.weight}
-        for i, (total, variance) in enumerate(zip(self.sums, self.variances, strict=True)):
-            figures |= {f"means_sum_{i}": float(total), f"means_variance_{i}": float(variance)}
-        return figures
+        pairs = enumerate(zip(self.mean, self.variance, strict=True))
+        return {f"{key}_{i}": float(x) for i, pair in pairs for key, x in zip(("mean", "variance"), pair, strict=True)}
 
     def restore(self, state: Mapping[str, float]) -> None:
-        count = range(len(self.sums))
-        self.weight = state["means_weight"]
-        self.sums = np.array([state[f"means_sum_{i}"] for i in count])
-        self.variances = np.array([state[f"means_variance_{i}"] for i in count])
+        count = range(len(self.mean))
+        self.mean, self.variance = (np.array([state[f"{key}_{i}"] for i in count]) for key in ("mean", "variance"))

@@ -83,21 +83,19 @@ class AdaptiveBarrier(Barrier):
     """A barrier whose t_i grow while their constraints hold with margin, and shrink while they do not.
 
     The margin is what the estimate is good for, epsilon_i = max(epsilon, confidence x standard error): t_i grows by the
-    factor ``growth`` where the slack is above twice that, and shrinks by it where the slack is below. In between it
-    rests: there the weight 1 / (t_i slack_i) of the cost is the constraint's multiplier. The t_i of a constraint that
-    does not bind grows to ``t_max``, where it is no longer felt.
+    factor ``growth`` where the slack is above twice that, and shrinks by it where the slack is below, down to what it
+    was at first. In between it rests: there the weight 1 / (t_i slack_i) of the cost is the constraint's multiplier. The
+    t_i of a constraint that does not bind grows to ``t_max``, where it is no longer felt.
     """
 
-    def __init__(
-        self, count: int, t: float, epsilon: float, confidence: float, growth: float, t_min: float, t_max: float
-    ) -> None:
+    def __init__(self, count: int, t: float, epsilon: float, confidence: float, growth: float, t_max: float) -> None:
         super().__init__(count, t, epsilon)
-        self.least, self.confidence, self.growth, self.t_min, self.t_max = epsilon, confidence, growth, t_min, t_max
+        self.least, self.confidence, self.growth, self.t, self.t_max = epsilon, confidence, growth, t, t_max
 
     def adapt(self, slack: F64, errors: F64) -> None:
         self.epsilon = np.maximum(self.least, self.confidence * errors)
         power = np.where(slack > 2.0 * self.epsilon, 1.0, np.where(slack < self.epsilon, -1.0, 0.0))
-        self.strengths = np.clip(self.strengths * self.growth**power, self.t_min, self.t_max)
+        self.strengths = np.clip(self.strengths * self.growth**power, self.t, self.t_max)
 
 
 class Multipliers:

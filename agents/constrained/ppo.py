@@ -31,6 +31,7 @@ class ConstrainedPPO(ConstrainedAgent[ConstrainedPPOConfig]):
         for name, strength in zip(self.constraints.names, self.penalty.strengths, strict=True):
             figures[f"{self.penalty.name}/{name}"] = float(strength)
         figures |= optimize(self.approximator, self.interface, self.config, batch, learning_rate, rng, policy_loss)
+        self._note_change(batch)
         return figures | {"train/explained_variance": explained_variance(batch)}
 
     def _statistics(self) -> dict[str, float]:
