@@ -78,7 +78,10 @@ class AgentEntry:
 
 AGENTS = Registry("agent")  # name -> AgentEntry
 
-AGENTS.register("ppo", AgentEntry("optgap.agents.ppo.agent:PPO", "optgap.agents.ppo.config:PPOConfig"))
+AGENTS.register(
+    "ppo",
+    AgentEntry("optgap.agents.ppo.agent:PPO", "optgap.agents.ppo.config:PPOConfig", "optgap.agents.ppo.recipes:MLP"),
+)
 AGENTS.register("gnn-ppo", AgentEntry("optgap.agents.ppo.agent:PPO", "optgap.agents.ppo.config:GraphPPOConfig"))
 AGENTS.register("gnn-slim", AgentEntry("optgap.agents.slim.agent:SLIM", "optgap.agents.slim.config:SLIMConfig"))
 AGENTS.register("gnn-pomo", AgentEntry("optgap.agents.pomo.agent:POMO", "optgap.agents.pomo.config:POMOConfig"))
@@ -123,7 +126,12 @@ for _name, _class in (("clara", "CLARA"), ("ipo", "IPO"), ("ppo-lagrangian", "PP
         ),
     )
 AGENTS.register(
-    "cpo", AgentEntry("optgap.agents.constrained.cpo:CPO", "optgap.agents.constrained.cpo_config:CPOConfig")
+    "cpo",
+    AgentEntry(
+        "optgap.agents.constrained.cpo:CPO",
+        "optgap.agents.constrained.cpo_config:CPOConfig",
+        "optgap.agents.constrained.recipes:CPO",
+    ),
 )
 AGENTS.register(
     "sac",
