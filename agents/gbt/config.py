@@ -33,7 +33,10 @@ class TreeSettings(GrowthSettings):
     shared_trees: bool = True
     """One tree for policy and value, or a tree each (half as fast, and neither splits for the other)."""
     max_trees: int | None = None
-    """At twice this number an ensemble is distilled into so many, so that acting does not slow down; null: it grows on."""
+    """At twice this number an ensemble is distilled into so many, so that acting does not slow down; null: it grows on.
+
+    Some hundreds at least: fewer tell fewer states apart. A checkpoint then holds 8192 earlier observations too.
+    """
     optimizer: str = "sgd"
     """"sgd", or "adam": moments of a row's gradients over the trees, which then cannot be explained or exported."""
     predicted_std: bool = False
