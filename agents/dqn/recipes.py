@@ -21,6 +21,7 @@ _STEADY: Recipe = {
     "checkpoint_interval": 500,
 }
 MLP: dict[str, Recipe] = {
-    "cartpole": {**_STEADY, "gamma": 0.98},
+    # RL Baselines3 Zoo's (Raffin 2020, hyperparams/dqn.yml): 128 gradient steps after 256 environment steps
+    "cartpole": {"learning_rate": 2.3e-3, "hidden_sizes": [256, 256]},
     "acrobot": {**_STEADY, "warmup_hold": 5, "warmup_steps": 4000, "epsilon": 0.3},
 }
