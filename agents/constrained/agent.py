@@ -38,6 +38,7 @@ class ConstrainedAgent(OnPolicyAgent[Config]):
         count = len(self.constraints.names)
         self.means = CostFilter(1 + count, config.cost_memory)  # of the reward, then of the costs
         self.stream_scales = [RewardScale(config.num_envs, config.gamma, f"stream_{i}") for i in range(count)]
+        self.newest = np.zeros(count)  # mean costs of the newest rollout alone
         self.violated_for = np.zeros(count, np.int64)  # updates in a row
         return self.constraints.names
 
@@ -58,7 +59,7 @@ class ConstrainedAgent(OnPolicyAgent[Config]):
 
     def _prepare(self, rollout: RolloutBuffer) -> None:
         samples = np.concatenate([rollout.rewards[..., None], rollout.streams], axis=-1, dtype=np.float64)
-        self.means.measure(samples, rollout.valid)
+        self.newest = self.means.measure(samples, rollout.valid)[1:]
         valid, means = rollout.valid, self.means.mean.astype(np.float32)
         if self.config.average_reward:
             rollout.rewards -= means[0] * valid
@@ -86,13 +87,16 @@ class ConstrainedAgent(OnPolicyAgent[Config]):
         self.means.drift(np.concatenate([[0.0], change]))
 
     def _cost_figures(self) -> dict[str, float]:
-        """Figures of this update's estimates; warns once of a constraint that is not met for a long time."""
+        """Estimated costs, and by how much the rollout's own were beyond the limits.
+
+        Warns once of a constraint that is not met for a long time.
+        """
         slack, errors = self.slack, self.cost_errors / self.constraints.unit
         self.violated_for = np.where(slack + 2.0 * errors < 0.0, self.violated_for + 1, 0)
         figures = {}
         for i, name in enumerate(self.constraints.names):
             figures[f"cost_estimate/{name}"] = float(self.costs[i])
-            figures[f"violation/{name}"] = float(max(0.0, self.costs[i] - self.constraints.limits[i]))
+            figures[f"violation/{name}"] = float(max(0.0, self.newest[i] - self.constraints.limits[i]))
             if self.violated_for[i] == PATIENCE:
                 warnings.warn(
                     f"constraint {name!r} has not been met for {PATIENCE} updates: mean cost {self.costs[i]:.4g}, "

@@ -92,12 +92,12 @@ class CostFilter:
         self.mean: F64 = np.zeros(count)  # 0 before the first rollout
         self.variance: F64 = np.full(count, UNKNOWN)
 
-    def measure(self, samples: F64, valid: NDArray[np.bool_]) -> None:
-        """Take a rollout in: ``samples`` (T, B, count), of which ``valid`` (T, B) count."""
+    def measure(self, samples: F64, valid: NDArray[np.bool_]) -> F64:
+        """Take a rollout in: ``samples`` (T, B, count), of which ``valid`` (T, B) count; its own means (count,)."""
         steps = valid.sum(axis=0).astype(np.float64)  # (B,)
         total = float(steps.sum())
         if not total:
-            return
+            return self.mean
         by_copy = np.where(valid[..., None], samples, 0.0).sum(axis=0)  # (B, count)
         found = by_copy.sum(axis=0) / total
         copies = max(2, int((steps > 0).sum()))
@@ -107,6 +107,7 @@ class CostFilter:
         gain = np.maximum(gain, 1.0 - self.memory)
         self.mean = self.mean + gain * (found - self.mean)
         self.variance = (1.0 - gain) ** 2 * self.variance + gain**2 * noise
+        return found
 
     def drift(self, change: F64) -> None:
         """The policy has changed, and with it the means, by about ``change`` (count,) up or down."""
