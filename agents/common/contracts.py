@@ -116,13 +116,17 @@ AGENTS.register(
         "optgap.agents.awr.agent:AWR", "optgap.agents.gbt.config:GBTAWRConfig", "optgap.agents.awr.recipes:TREES"
     ),
 )
-for _name, _class in (("clara", "CLARA"), ("ipo", "IPO"), ("ppo-lagrangian", "PPOLagrangian")):
+for _name, _class, _recipes in (
+    ("clara", "CLARA", "PPO"),
+    ("ipo", "IPO", "PPO"),
+    ("ppo-lagrangian", "PPOLagrangian", "LAGRANGIAN"),
+):
     AGENTS.register(
         _name,
         AgentEntry(
             f"optgap.agents.constrained.ppo:{_class}",
             f"optgap.agents.constrained.config:{_class}Config",
-            "optgap.agents.constrained.recipes:PPO",
+            f"optgap.agents.constrained.recipes:{_recipes}",
         ),
     )
 AGENTS.register(

@@ -34,4 +34,14 @@ PPO: dict[str, Recipe] = {
         "learning_rate": 1e-2,
     },
 }
+LAGRANGIAN: dict[str, Recipe] = PPO | {
+    "tiny-slicing": {  # more and smaller updates of the multipliers; the entropy dampens what goes to and fro
+        **PPO["tiny-slicing"],
+        "rollout_length": 32,
+        "minibatch_size": 1024,
+        "epochs": 4,
+        "learning_rate": 5e-3,
+        "entropy_coefficient": 0.03,
+    },
+}
 CPO: dict[str, Recipe] = {"slicing": {**_SLICING, "max_divergence": 0.03}}
