@@ -99,7 +99,7 @@ class CostFilter:
         if not total:
             return self.mean
         by_copy = np.where(valid[..., None], samples, 0.0).sum(axis=0)  # (B, count)
-        found = by_copy.sum(axis=0) / total
+        found: F64 = by_copy.sum(axis=0) / total
         copies = max(2, int((steps > 0).sum()))
         squares: F64 = ((by_copy - steps[:, None] * found) ** 2).sum(axis=0)
         noise = squares * copies / (copies - 1) / total**2

@@ -97,7 +97,7 @@ def test_resuming_at_a_boundary_equals_going_on(kind, tmp_path):
 
     whole = agent_for(kind, 0.3, num_envs=4, checkpoint_interval=2).learn(1200, save)
     assert whole.updates > 4
-    resumed = load_agent(tmp_path / "checkpoint")
+    resumed: Any = load_agent(tmp_path / "checkpoint")
     assert type(resumed) is kind
     resumed.learn(1200)
     assert same(resumed, whole)
@@ -157,7 +157,7 @@ def test_advantages_of_costs_are_in_units_of_the_limits():
     found = []
     for limit in (0.3, 0.6):
         agent = agent_for(CLARA, limit)
-        with core.torch.random.fork_rng():
+        with torch.random.fork_rng():
             torch.manual_seed(0)
             rollout, _ = agent._restart().collect(agent._act)
         agent._prepare(rollout)
