@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).parents[2]
 # What is appended to a command of README.md or CONTRIBUTING.md that has such a word, so that it ends in seconds. Nothing
 # else is changed.
 APPENDED = {
-    "scripts/train.py": "total_steps=2000 validation_instances=2 reference_seconds=0.2 final_seconds=0.5",
+    "scripts/train.py": "total_steps=2000 validation_instances=2 reference_seconds=0.2 final_seconds=0.5 final_episodes=5",
     "scripts/benchmark.py": "seconds=1",
     "agent=bq": "agent.labels=128",
 }
