@@ -33,7 +33,7 @@ from rich.table import Table
 from rich.text import Text
 
 import cli
-from constraint_rows import baseline_rows, constraint_markdown, constraint_table, policy_rows
+from constraint_rows import baseline_rows, constraint_markdown, constraint_table, excess_curve, policy_rows
 from drawing import save_figure
 from optgap.agents.common.contracts import AGENTS
 from optgap.agents.common.metrics import read_metrics
@@ -143,7 +143,7 @@ def main(argv: list[str]) -> int:
     tables = [markdown(rows), *(constraint_markdown(found, constraints[env]) for env, found in constrained.items())]
     write_text(out / "agents.md", "\n".join(tables))
     for env in envs:
-        draw(cells, env, agents, out / f"{env}.png")
+        draw(cells, env, agents, out / f"{env}.png", constraints[env])
     console.print(table(rows))
     for env, found in constrained.items():
         console.print(constraint_table(found, constraints[env], f"{env}: {config.evaluation} episodes"))
@@ -242,26 +242,40 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def draw(cells: Sequence[Cell], env: str, agents: Sequence[str], path: Path) -> None:
-    """Mean curves over seeds, with a band of one standard deviation."""
+def draw(cells: Sequence[Cell], env: str, agents: Sequence[str], path: Path, limits: Mapping[str, float]) -> None:
+    """Mean curves over seeds, with a band of one standard deviation; violations below, where there are constraints."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6, 3.5), layout="constrained")
-    axes = figure.subplots()
+    figure = Figure(figsize=(6, 6 if limits else 3.5), layout="constrained")
+    panels = figure.subplots(2 if limits else 1, squeeze=False, sharex=True)[:, 0]
     for number, agent in enumerate(agents):
-        curves = [cell.curve() for cell in cells if (cell.env, cell.agent) == (env, agent)]
-        curves = [curve for curve in curves if len(curve[0])]
-        if not curves:
-            continue
-        grid = np.linspace(max(curve[0][0] for curve in curves), min(curve[0][-1] for curve in curves), POINTS)
-        smooth = np.stack([np.interp(grid, steps, running_mean(returns, counts)) for steps, returns, counts in curves])
-        mean, spread = smooth.mean(0), smooth.std(0)
-        axes.plot(grid, mean, color=f"C{number}", label=f"{agent} ({len(curves)} seeds)")
-        axes.fill_between(grid, mean - spread, mean + spread, color=f"C{number}", alpha=0.2, linewidth=0)
-    axes.set(xlabel="environment steps", ylabel="return of the training episodes", title=env)
-    if axes.lines:
-        axes.legend(frameon=False)
+        mine = [cell for cell in cells if (cell.env, cell.agent) == (env, agent)]
+        curves = [cell.curve() for cell in mine]
+        draw_band(panels[0], [(s, running_mean(r, c)) for s, r, c in curves if len(s)], f"C{number}", agent)
+        if limits:
+            folders = [folder for cell in mine if (folder := cell.folder()) is not None]
+            draw_band(panels[1], [excess_curve(folder, limits) for folder in folders], f"C{number}", agent)
+    panels[0].set(ylabel="return of the training episodes", title=env)
+    if limits:
+        panels[1].set(ylabel="excess over the limits, by the limits", yscale="symlog")
+    panels[-1].set(xlabel="environment steps")
+    if panels[0].lines:
+        panels[0].legend(frameon=False)
     save_figure(figure, path)
+
+
+def draw_band(
+    axes: Any, curves: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]], color: str, label: str
+) -> None:
+    """The mean of (steps, values) over runs, where all have values, and one standard deviation beside it."""
+    curves = [curve for curve in curves if len(curve[0])]
+    if not curves:
+        return
+    grid = np.linspace(max(steps[0] for steps, _ in curves), min(steps[-1] for steps, _ in curves), POINTS)
+    values = np.stack([np.interp(grid, steps, found) for steps, found in curves])
+    mean, spread = values.mean(0), values.std(0)
+    axes.plot(grid, mean, color=color, label=f"{label} ({len(curves)} seeds)")
+    axes.fill_between(grid, mean - spread, mean + spread, color=color, alpha=0.2, linewidth=0)
 
 
 def running_mean(returns: NDArray[np.float64], counts: NDArray[np.float64], share: float = 0.05) -> NDArray[np.float64]:

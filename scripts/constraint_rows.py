@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rich import box
 from rich.table import Table
 from rich.text import Text
@@ -63,15 +64,18 @@ def row_of(policy: str, found: Sequence[Episodes], limits: Mapping[str, float]) 
 
 
 def training_excess(folder: Path, limits: Mapping[str, float]) -> float:
-    """Mean over a run's updates, and sum over constraints, of what its rollouts' costs exceeded their limits by."""
+    """Mean over a run's updates of :func:`excess_curve`."""
+    _, excess = excess_curve(folder, limits)
+    return float(excess.mean()) if len(excess) else float("nan")
+
+
+def excess_curve(folder: Path, limits: Mapping[str, float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Steps of a run's updates, and what their rollouts' costs exceeded their limits by, in limits, summed over them."""
     lines = [line for line in read_metrics(folder) if all(f"cost/{name}" in line for name in limits)]
-    if not lines:
-        return float("nan")
-    by_limit = [
-        [max(0.0, (line[f"cost/{name}"] - limit) / (abs(limit) or 1.0)) for name, limit in limits.items()]
-        for line in lines
-    ]
-    return float(np.sum(by_limit, axis=1).mean())
+    costs = np.array([[line[f"cost/{name}"] for name in limits] for line in lines], np.float64).reshape(-1, len(limits))
+    bounds = np.array(list(limits.values()))
+    excess = np.maximum(0.0, (costs - bounds) / np.where(bounds == 0.0, 1.0, np.abs(bounds)))
+    return np.array([line["steps"] for line in lines], np.float64), excess.sum(axis=1)
 
 
 def texts(row: Row) -> tuple[str, ...]:

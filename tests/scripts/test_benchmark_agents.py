@@ -60,3 +60,31 @@ def test_wrong_names_are_refused(refuses):
     assert "cartpolee" in refuses("benchmark_agents", "envs=cartpolee")
     assert "expected integers" in refuses("benchmark_agents", "envs=cartpole", "seeds=a")
     assert "jobs is 0" in refuses("benchmark_agents", "jobs=0")
+
+
+def test_constraints_have_a_table_of_final_policies_and_baselines(call, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    small = ("agent.num_envs=2", "agent.rollout_length=210", "agent.minibatch_size=105", "agent.checkpoint_interval=2")
+    cells = ("envs=tiny-slicing", "agents=clara", "seeds=0,1", "evaluation=8", "out=agents")
+    answer = call("benchmark_agents", *cells, *small, "total_steps=500")
+    assert answer.code == 0, answer.out
+    found = json.loads((tmp_path / "agents" / "agents.json").read_text())["constraints"]["tiny-slicing"]
+    assert [row["policy"] for row in found] == ["clara, greedy", "clara, sampled", "optimum"]
+    assert [len(row["returns"]) for row in found] == [2, 2, 1]
+    for row in found:
+        costs = np.array([row["costs"][name] for name in ("latency/urllc", "drop/video")])
+        worst = (costs / np.array([[1.55], [0.115]]) - 1).max(axis=0)
+        np.testing.assert_allclose(row["worst"], worst)
+        assert row["held"] == (worst <= 0.01).sum()
+    assert "drop/video <=0.115" in answer.out
+
+
+def test_the_excess_of_a_run_is_the_sum_over_violated_limits(tmp_path):
+    from constraint_rows import training_excess
+
+    lines = [
+        {"update": 1, "steps": 1, "cost/a": 3.0, "cost/b": 0.1},
+        {"update": 2, "steps": 2, "cost/a": 1.0, "cost/b": 0.6},
+    ]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert training_excess(tmp_path, {"a": 2.0, "b": 0.5}) == pytest.approx((0.5 + 0.2) / 2)
