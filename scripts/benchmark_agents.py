@@ -174,7 +174,9 @@ def run_all(cells: Sequence[Cell], config: AgentsConfig, more: Sequence[str], co
                     failed += 1
                     progress.console.print(Text(f"failed   {name}: {error}"), style="red")
                 else:
-                    progress.console.print(Text(f"ended    {name}: {last(cell, config.episodes):.4g}"))
+                    found = last(cell, config.episodes)
+                    said = "no episode ended in a whole rollout" if np.isnan(found) else f"{found:.4g}"
+                    progress.console.print(Text(f"ended    {name}: {said}"))
         except KeyboardInterrupt:  # the runs at work were interrupted too, and save; the others shall not begin
             pool.shutdown(cancel_futures=True)
             raise

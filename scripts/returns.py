@@ -64,14 +64,15 @@ def constraints_of_env(env_config: EnvironmentConfig) -> dict[str, float]:
 
 
 def returns_table(found: Mapping[str, Episodes], title: str, limits: Mapping[str, float] | None = None) -> Table:
-    """A row a policy; where there are constraints, its mean costs a step, those above their limit red."""
+    """A row a policy; where there are constraints, its mean costs a step, those above their limit marked."""
     table = Table(
         title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, padding=0, pad_edge=False
     )
+    limits = limits or {}
     table.add_column("policy", overflow="fold", min_width=12)
     names = ("mean return", "std") if limits else ("mean return", "std", "least", "most", "steps")
-    for name in (*names, *(f"{name} <={limit:.4g}" for name, limit in (limits or {}).items())):
-        table.add_column(f"  {name}", justify="right")
+    for name in (*names, *(f"[{i + 1}]" for i in range(len(limits)))):
+        table.add_column(Text(f"  {name}"), justify="right")
     for name, episodes in found.items():
         values = episodes.returns
         figures = [values.mean(), values.std(), values.min(), values.max(), episodes.lengths.mean()]
@@ -80,10 +81,14 @@ def returns_table(found: Mapping[str, Episodes], title: str, limits: Mapping[str
             assert episodes.costs is not None
             means = np.average(episodes.costs, axis=0, weights=episodes.lengths)
             cells += [
-                Text(f"{mean:.4g}", style="red" if mean > limit else "green")
+                Text(f"{mean:.3g}!", style="red") if mean > limit else Text(f"{mean:.3g} ", style="green")
                 for mean, limit in zip(means, limits.values(), strict=True)
             ]
         table.add_row(name, *cells)
+    if limits:
+        legend = ", ".join(f"[{i + 1}] {name} <= {limit:.4g}" for i, (name, limit) in enumerate(limits.items()))
+        table.caption = Text(f"{legend}; ! is above its limit in these episodes", justify="left")
+        table.caption_justify = "left"
     return table
 
 
