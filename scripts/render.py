@@ -132,8 +132,13 @@ def _policy(
         return (lambda observation, masks: agent.predict(observation, masks, deterministic=True)[0]), None
     if config.policy == "random":
         return _random_policy(env, np.random.default_rng(config.seed)), None
+    baselines = getattr(config.env, "baselines", dict)()
+    if config.policy in baselines:
+        rule = baselines[config.policy]
+        return (lambda observation, masks: rule(np.asarray(observation)[None], masks)[0]), None
     if instance is None:
-        raise InputError(f"policy={config.policy}: neither random nor trained weights (a run folder)")
+        known = "".join(f", {name}" for name in baselines)
+        raise InputError(f"policy={config.policy}: expected random{known} or trained weights (a run folder)")
     if not replayable:
         raise InputError(
             f"policy={config.policy}: this environment replays no solutions; expected random or trained weights"

@@ -100,7 +100,7 @@ def test_an_episode_ends_as_a_picture(call, tmp_path, trained, policy):
     [
         (["env=jssp", "out=a.mp4"], "a.mp4: expected a file name that ends in .png or .gif"),
         (["env=jssp", "policy=mwk", "out=a.gif"], "unknown solver 'mwk' of job-shop (did you mean mwkr?)"),
-        (["env=gym", "policy=mwkr", "out=a.gif"], "policy=mwkr: neither random nor trained weights"),
+        (["env=gym", "policy=mwkr", "out=a.gif"], "policy=mwkr: expected random or trained weights"),
         (["env=gym", "instance=ft06", "out=a.gif"], "this environment plays no named instances"),
         (["env=gym", "policy={trained}", "out=a.gif"], "trained on JobShopConfig"),
     ],

@@ -64,3 +64,12 @@ def test_costs_stand_beside_their_limits_and_baselines_beside_the_run(call, tmp_
     answer = call("evaluate", f"run={folder}", "episodes=4")
     assert "optimum" in answer.out
     assert "[2] drop/video <= 0.115" in answer.out
+
+
+def test_rules_of_the_environment_are_drawn(call, refuses, tmp_path):
+    small = ["env=slicing", "env.decisions=2", "env.users=6"]
+    answer = call("render", *small, "policy=latency-greedy", "out=shares.gif")
+    assert answer.code == 0, answer.err
+    assert (tmp_path / "shares.gif").read_bytes()[:3] == b"GIF"
+    assert "3 frames" in answer.out
+    assert "expected random, equal-share, proportional" in refuses("render", *small, "policy=nothing", "out=a.gif")
