@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -132,7 +132,7 @@ def _policy(
         return (lambda observation, masks: agent.predict(observation, masks, deterministic=True)[0]), None
     if config.policy == "random":
         return _random_policy(env, np.random.default_rng(config.seed)), None
-    baselines = getattr(config.env, "baselines", dict)()
+    baselines: Mapping[str, Any] = getattr(config.env, "baselines", dict)()
     if config.policy in baselines:
         rule = baselines[config.policy]
         return (lambda observation, masks: rule(np.asarray(observation)[None], masks)[0]), None
