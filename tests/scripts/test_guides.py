@@ -26,6 +26,7 @@ SCHEMAS = {
     "evaluate": "EvaluateConfig",
     "benchmark": "BenchmarkConfig",
     "render": "RenderConfig",
+    "benchmark_agents": "AgentsConfig",
     "benchmark_peers": "PeersConfig",
 }
 NAMES = ("instance", "instances", "solver", "solvers", "policy", "run", "reference")
@@ -57,6 +58,9 @@ def test_a_command_is_understood_and_its_names_exist(line):
     }
     arguments = [argument for argument in arguments if argument != "--help"]
     config = cli.parse(schema, arguments, groups={group: find[group] for group in groups})
+    for key, known in (("envs", ENVIRONMENTS), ("agents", AGENTS)):
+        assert [value for value in cli.as_list(getattr(config, key, [])) if value not in known] == []
+    baselines = getattr(getattr(config, "env", None), "baselines", dict)()
     said = {key: cli.as_list(getattr(config, key, None) or []) for key in NAMES}
     solvers = [*said["solver"], *said["solvers"], *said["policy"], *said["run"], *said["reference"]]
     instances = [*said["instance"], *said["instances"]]
@@ -65,7 +69,7 @@ def test_a_command_is_understood_and_its_names_exist(line):
     if instances:
         load_instances(problem, instances)
     for solver in solvers:
-        if solver not in ("all", "random"):
+        if solver not in ("all", "random", *baselines):
             naming.find_solver(problem, solver)
 
 
