@@ -146,6 +146,8 @@ class BatchedEnv(gym.Env[Any, Any]):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         super().reset(seed=seed)
+        if options and "instances" in options:
+            raise InputError('options has the key "instances"; a single environment takes "instance"')
         if options and "instance" in options:
             self.batch.put(0, options["instance"])
             self.batch.restart(self._all)
@@ -208,6 +210,7 @@ class BatchedVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         if render_mode is not None:
             raise InputError("the batched environment does not render; use gymnasium.make")
         self.num_envs, self.render_mode, self.copy = num_envs, render_mode, copy
+        self._arguments = arguments
         self.batch = batch_from(self.options_class, num_envs, arguments)
         self.single_observation_space = self.batch.observation_space()
         self.single_action_space = self.batch.action_space()
@@ -229,10 +232,15 @@ class BatchedVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             if s is not None:
                 self._rngs[i] = seeding.np_random(s)[0]
         everyone = np.ones(self.num_envs, np.bool_)
+        if options and "instance" in options:
+            raise InputError('options has the key "instance"; a vector environment takes "instances", one a copy')
         if options and "instances" in options:
             given = options["instances"]
             if len(given) != self.num_envs:
                 raise InputError(f"{len(given)} instances; expected one for each of {self.num_envs} copies")
+            probe = batch_from(self.options_class, 1, self._arguments)
+            for instance in given:  # one that cannot be played is refused before any copy has changed
+                probe.put(0, instance)
             for b, instance in enumerate(given):
                 self.batch.put(b, instance)
             self.batch.restart(everyone)

@@ -260,6 +260,8 @@ class Cache:
 
 def _vector(name: str, given: ArrayLike | None, default: Any, size: int) -> NDArray[Any]:
     vector = np.full(size, default) if given is None else np.array(given)
-    if vector.shape != (size,) or not np.isfinite(vector).all():
+    with np.errstate(over="ignore"):
+        finite = vector.dtype.kind in "bfiu" and np.isfinite(vector.astype(np.float32)).all()  # as they are stored
+    if vector.shape != (size,) or not finite:
         raise GBTError(f"{name}: shape {vector.shape}; expected {size} finite numbers")
     return vector.astype(np.float64) if vector.dtype.kind != "b" else vector

@@ -16,7 +16,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from omegaconf import MISSING
@@ -79,7 +78,7 @@ def main(argv: list[str]) -> int:
         for solver in solvers
         for seed in seeds
     ]
-    folder = _folder(config.out)
+    folder = cli.folder(config.out)
     file = folder / "results.jsonl"
     digests = {name: instance_digest(instance) for name, instance in instances.items()}
     weights = {solver: weights_digest(solver) for solver in solvers if f"{problem}/{solver}" not in SOLVERS}
@@ -153,15 +152,6 @@ def _groups(config: BenchmarkConfig, problem: str, instances: Mapping[str, Insta
         raise InputError(f"group=size: instances of {problem} tell no size")
     sizes = {name: collection.size_of(instance) or 0 for name, instance in instances.items()}
     return size_groups(sizes, cli.integers("edges", config.edges))
-
-
-def _folder(name: str) -> Path:
-    folder = Path(name)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"out={name}: cannot be made: {error.strerror or error}") from None
-    return folder
 
 
 def _figure(records: list[dict[str, Any]], last: dict[str, Any]) -> str:

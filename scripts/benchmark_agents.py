@@ -121,20 +121,22 @@ def main(argv: list[str]) -> int:
     more = [item for item in argv if item not in own]
     config = cli.parse(AgentsConfig, own, about=__doc__)
     envs, agents = cli.as_list(config.envs), cli.as_list(config.agents)
-    constraints = {name: constraints_of_env(ENVIRONMENTS.load(name)()) for name in envs}
+    for name in envs:
+        ENVIRONMENTS.load(name)
     for name in agents:
         AGENTS.load(name)
-    console, out = Console(highlight=False), Path(config.out)
-    cells = [
-        Cell(env, agent, seed, out / f"seed-{seed}")
-        for seed, env, agent in product(cli.integers("seeds", config.seeds), envs, agents)
-    ]
+    seeds = cli.integers("seeds", config.seeds)
+    console, out = Console(highlight=False), cli.folder(config.out)
+    cells = [Cell(env, agent, seed, out / f"seed-{seed}") for seed, env, agent in product(seeds, envs, agents)]
     failed = run_all(cells, config, more, console)
     rows = [row for env, agent in product(envs, agents) if (row := figures(cells, env, agent, config.episodes))]
+    played = {env: environment_of(cells, env) for env in envs}
+    constraints = {env: {} if found is None else constraints_of_env(*found) for env, found in played.items()}
     constrained = {
-        env: constrained_rows(cells, env, agents, limits, config) for env, limits in constraints.items() if limits
+        env: constrained_rows(cells, env, agents, constraints[env], config, found)
+        for env, found in played.items()
+        if found is not None and constraints[env]
     }
-    out.mkdir(parents=True, exist_ok=True)
     settings = {"total_steps": config.total_steps, "episodes": config.episodes, "arguments": more}
     write_text(
         out / "agents.json",
@@ -210,8 +212,25 @@ def figures(cells: Sequence[Cell], env: str, agent: str, episodes: int) -> dict[
     }
 
 
+def environment_of(cells: Sequence[Cell], env: str) -> tuple[Any, list[float] | None] | None:
+    """What the runs play, as they were told, and their agent's own limits; None where none has begun."""
+    from naming import find_agent
+
+    for cell in cells:
+        folder = cell.folder()
+        if cell.env == env and folder is not None and cell.steps():
+            agent = find_agent(str(folder))
+            return agent.env_config, getattr(agent.config, "limits", None)
+    return None
+
+
 def constrained_rows(
-    cells: Sequence[Cell], env: str, agents: Sequence[str], limits: Mapping[str, float], config: AgentsConfig
+    cells: Sequence[Cell],
+    env: str,
+    agents: Sequence[str],
+    limits: Mapping[str, float],
+    config: AgentsConfig,
+    played: tuple[Any, list[float] | None],
 ) -> list[dict[str, Any]]:
     """Final policies and baselines of one environment, beside its limits."""
     rows = []
@@ -219,7 +238,8 @@ def constrained_rows(
         runs = [cell.folder() for cell in cells if (cell.env, cell.agent) == (env, agent) and cell.steps()]
         folders = [folder for folder in runs if folder is not None]
         rows += policy_rows(agent, folders, limits, config.evaluation) if folders else []
-    return [*rows, *baseline_rows(ENVIRONMENTS.load(env)(), limits, config.evaluation)]
+    env_config, own = played
+    return [*rows, *(baseline_rows(env_config, limits, config.evaluation) if own is None else [])]
 
 
 HEADERS = ("env", "agent", "seeds", "steps", "mean return", "std", "least", "most")

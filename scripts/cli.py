@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar, get_type_hints
 
@@ -153,6 +154,16 @@ def integers(key: str, value: Any) -> list[int]:
     if not numbers:
         raise InputError(f"no number is named in {key}; expected for instance {key}=0,1,2")
     return list(dict.fromkeys(numbers))
+
+
+def folder(name: str) -> Path:
+    """The folder that ``out=`` names, made where it does not exist; :class:`InputError` where it cannot be."""
+    path = Path(name)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"out={name}: cannot be made: {error.strerror or error}") from None
+    return path
 
 
 def _split(argument: str) -> tuple[str, str]:

@@ -169,11 +169,12 @@ def _returns(config: EvaluateConfig, agents: Mapping[str, Agent]) -> int:
         raise InputError(f"run={config.run}: trained on {environments[0]}, which has no instances; expected episodes=")
     if any(other != environments[0] for other in environments):
         raise InputError(f"run={config.run}: trained on different environments; expected one")
+    own = getattr(next(iter(agents.values())).config, "limits", None)
     with cli.interruptible() as check:
-        found = measure(agents, environments[0], config.episodes, check)
+        found = measure(agents, environments[0], config.episodes, check, own_limits=own is None)
     solved = threshold(environments[0])
     asked = "" if solved is None else f"; solved at {solved:g}"
-    limits = constraints_of_env(environments[0])
+    limits = constraints_of_env(environments[0], own)
     Console().print(returns_table(found, f"Returns of {config.episodes} episodes{asked}", limits))
     return 0
 

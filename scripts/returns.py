@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,16 @@ def acting(agent: Agent, deterministic: bool) -> Choose:
 
 
 def measure(
-    agents: Mapping[str, Agent], env_config: EnvironmentConfig, episodes: int, check: Callable[[], None]
+    agents: Mapping[str, Agent],
+    env_config: EnvironmentConfig,
+    episodes: int,
+    check: Callable[[], None],
+    own_limits: bool = True,
 ) -> dict[str, Episodes]:
     """Episodes of each agent, greedy and sampled, of the environment's baselines, and of random actions.
 
-    Sampling restores torch's generator. Policies under constraints on long-run means are often mixed ones: their greedy
-    actions are another policy.
+    Baselines keep the environment's own limits, and are left out where others count. Sampling restores torch's generator.
+    Policies under constraints on long-run means are often mixed ones: their greedy actions are another policy.
     """
     import torch
 
@@ -44,23 +48,25 @@ def measure(
             for mode in ("greedy", "sampled"):
                 choose = acting(agent, mode == "greedy")
                 found[f"{name}, {mode}"] = play_episodes(choose, env_config, episodes, SEED, check)
-    baselines: Mapping[str, Choose] = getattr(env_config, "baselines", dict)()
+    baselines: Mapping[str, Choose] = getattr(env_config, "baselines", dict)() if own_limits else {}
     for name, policy in baselines.items():
         found[name] = play_episodes(policy, env_config, episodes, SEED, check)
     found["random actions"] = play_episodes(None, env_config, episodes, SEED, check)
     return found
 
 
-def constraints_of_env(env_config: EnvironmentConfig) -> dict[str, float]:
-    """Constraint -> limit of its mean cost a step; empty where the environment has none, or says no limits."""
+def constraints_of_env(env_config: EnvironmentConfig, limits: Sequence[float] | None = None) -> dict[str, float]:
+    """Constraint -> limit of its mean cost a step, the agent's ``limits`` where it has its own.
+
+    Empty where the environment has no constraint, or nobody says limits.
+    """
     env = env_config.make()
     try:
         found = [env.get_wrapper_attr(name) for name in ("cost_names", "cost_limits") if env.has_wrapper_attr(name)]
     finally:
         env.close()
-    if len(found) < 2 or found[1] is None:
-        return {}
-    return dict(zip(map(str, found[0]), map(float, found[1]), strict=True))
+    names, given = found[0] if found else (), limits if limits is not None else found[1] if len(found) > 1 else None
+    return {} if given is None else dict(zip(map(str, names), map(float, given), strict=True))
 
 
 def returns_table(found: Mapping[str, Episodes], title: str, limits: Mapping[str, float] | None = None) -> Table:

@@ -326,7 +326,8 @@ def show_returns(config: TrainConfig, agent: Agent, folder: Path, console: Conso
     from naming import find_agent
     from returns import constraints_of_env, draw_curve, measure, returns_table, threshold
 
-    solved, limits = threshold(config.env), constraints_of_env(config.env)
+    own = getattr(config.agent, "limits", None)
+    solved, limits = threshold(config.env), constraints_of_env(config.env, own)
     if config.final_episodes > 0:
         agents = {"this run": agent}
         for name in zoo_names_for(config.env):
@@ -335,7 +336,7 @@ def show_returns(config: TrainConfig, agent: Agent, folder: Path, console: Conso
             except InputError as error:  # one unreadable set of weights does not cost the others their table
                 console.print(Text(str(error)), style="yellow")
         with cli.interruptible() as check:
-            found = measure(agents, config.env, config.final_episodes, check)
+            found = measure(agents, config.env, config.final_episodes, check, own_limits=own is None)
         asked = "" if solved is None else f"; solved at {solved:g}"
         console.print(returns_table(found, f"Returns of {config.final_episodes} episodes{asked}", limits))
     curve = draw_curve(folder, solved, limits)

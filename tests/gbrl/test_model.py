@@ -361,3 +361,9 @@ def test_a_backend_that_is_not_there_is_one_clear_error(monkeypatch):
     with pytest.raises(GBTError, match=r"backend 'torch': the module optgap\.gbrl\.nowhere is not there"):
         model.step(x, y)
     assert model.n_trees == 0
+
+
+@pytest.mark.parametrize("bias", [[1e300, 0.0], ["a", "b"], [np.nan, 0.0]])
+def test_a_bias_that_float32_cannot_hold_is_refused(bias):
+    with pytest.raises(GBTError, match="expected 2 finite numbers"):
+        GBTModel(3, 2, bias=bias)

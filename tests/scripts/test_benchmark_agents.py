@@ -88,3 +88,23 @@ def test_the_excess_of_a_run_is_the_sum_over_violated_limits(tmp_path):
     ]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert training_excess(tmp_path, {"a": 2.0, "b": 0.5}) == pytest.approx((0.5 + 0.2) / 2)
+
+
+def test_limits_that_the_runs_were_told_are_those_of_the_table(call, tmp_path):
+    small = ("agent.num_envs=2", "agent.rollout_length=210", "agent.minibatch_size=105", "agent.checkpoint_interval=2")
+    cells = ("envs=tiny-slicing", "agents=clara", "seeds=0", "evaluation=4", "total_steps=400")
+    for told, bounds in (("env.limits=[2,0.3]", (2.0, 0.3)), ("agent.limits=[1.2,0.03]", (1.2, 0.03))):
+        out = tmp_path / told.partition(".")[0]
+        answer = call("benchmark_agents", *cells, *small, told, f"out={out}")
+        assert answer.code == 0, answer.out
+        found = json.loads((out / "agents.json").read_text())["constraints"]["tiny-slicing"]
+        names = [row["policy"] for row in found]
+        assert names == ["clara, greedy", "clara, sampled", "optimum"][: 3 if told.startswith("env") else 2]
+        costs = np.array([row["costs"][name][0] for row in found for name in ("latency/urllc", "drop/video")])
+        worst = (costs.reshape(-1, 2) / bounds - 1).max(axis=1)
+        np.testing.assert_allclose([row["worst"][0] for row in found], worst)
+
+
+def test_a_folder_that_cannot_be_made_is_refused(refuses, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "cannot be made" in refuses("benchmark_agents", "envs=cartpole", "out=file")

@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,7 +61,7 @@ def test_a_command_is_understood_and_its_names_exist(line):
     config = cli.parse(schema, arguments, groups={group: find[group] for group in groups})
     for key, known in (("envs", ENVIRONMENTS), ("agents", AGENTS)):
         assert [value for value in cli.as_list(getattr(config, key, [])) if value not in known] == []
-    baselines = getattr(getattr(config, "env", None), "baselines", dict)()
+    baselines: dict[str, Any] = getattr(getattr(config, "env", None), "baselines", dict)()
     said = {key: cli.as_list(getattr(config, key, None) or []) for key in NAMES}
     solvers = [*said["solver"], *said["solvers"], *said["policy"], *said["run"], *said["reference"]]
     instances = [*said["instance"], *said["instances"]]
