@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol, cast
 
@@ -95,6 +96,24 @@ class Options(Protocol):
     def batch(self, copies: int) -> EpisodeBatch:
         """``copies`` episodes."""
         ...
+
+
+class MadeById:
+    """Mixin of a dataclass whose fields are the arguments of the environment that is registered as ``id``."""
+
+    id: ClassVar[str]
+
+    def make(self, **overrides: Any) -> gym.Env[Any, Any]:
+        """The single environment."""
+        return gym.make(self.id, **self._arguments(overrides))
+
+    def make_vec(self, num_envs: int, **overrides: Any) -> gym.vector.VectorEnv[Any, Any, Any]:
+        """The natively batched environment."""
+        return gym.make_vec(self.id, num_envs, vectorization_mode="vector_entry_point", **self._arguments(overrides))
+
+    def _arguments(self, overrides: dict[str, Any]) -> dict[str, Any]:
+        own: Any = self
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(own)} | overrides
 
 
 def batch_from(options_class: Any, copies: int, arguments: dict[str, Any]) -> EpisodeBatch:

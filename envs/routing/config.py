@@ -10,9 +10,8 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any, ClassVar
 
-import gymnasium as gym
-
 from optgap.co.core import PROBLEMS, InputError
+from optgap.envs.batched import MadeById
 from optgap.envs.routing.batch import InstanceSource, RoutingBatch
 from optgap.envs.routing.selection import KnapsackBatch, OrienteeringBatch
 from optgap.envs.routing.tours import ATSPBatch, TSPBatch
@@ -31,7 +30,7 @@ def span(what: str, value: Any, least: int) -> tuple[int, int]:
 
 
 @dataclass
-class RoutingConfig:
+class RoutingConfig(MadeById):
     """What the configurations of all routing and selection problems share; documented with the environments."""
 
     instances: Any = None
@@ -93,17 +92,6 @@ class RoutingConfig:
     def batch(self, copies: int) -> RoutingBatch:
         """``copies`` episodes over one kernel: what the environments face, and what fast rollouts use directly."""
         return self.batch_class(copies, self.size(), self.source())
-
-    def make(self, **overrides: Any) -> gym.Env[Any, Any]:
-        """The single environment."""
-        return gym.make(self.id, **self._arguments(overrides))
-
-    def make_vec(self, num_envs: int, **overrides: Any) -> gym.vector.VectorEnv[Any, Any, Any]:
-        """The natively batched environment."""
-        return gym.make_vec(self.id, num_envs, vectorization_mode="vector_entry_point", **self._arguments(overrides))
-
-    def _arguments(self, overrides: dict[str, Any]) -> dict[str, Any]:
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)} | overrides
 
 
 @dataclass

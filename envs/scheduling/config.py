@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
-import gymnasium as gym
 import numpy as np
 
 from optgap.co.core import PROBLEMS, InputError
@@ -17,6 +15,7 @@ from optgap.co.dynamics import blocking_job_shop, job_shop
 from optgap.co.formats.job_shop import SIZE_LIMIT
 from optgap.co.problems.job_shop import TIME_LIMIT, JobShopInstance
 from optgap.co.problems.job_shop_instances import load_job_shop
+from optgap.envs.batched import MadeById
 from optgap.envs.scheduling.batch import CANDIDATES, SCHEDULES, ShopBatch, one_of, require_kind
 from optgap.envs.scheduling.kernel import REWARDS
 
@@ -49,7 +48,7 @@ class InstanceSource:
 
 
 @dataclass
-class JobShopOptions:
+class JobShopOptions(MadeById):
     """Arguments of ``optgap/JobShop-v0``; documented with the environment."""
 
     jobs: Any = 10
@@ -145,17 +144,6 @@ class JobShopOptions:
             autoplay=self.autoplay,
             graph=self.graph,
         )
-
-    def make(self, **overrides: Any) -> gym.Env[Any, Any]:
-        """The single environment."""
-        return gym.make(self.id, **self._arguments(overrides))
-
-    def make_vec(self, num_envs: int, **overrides: Any) -> gym.vector.VectorEnv[Any, Any, Any]:
-        """The natively batched environment."""
-        return gym.make_vec(self.id, num_envs, vectorization_mode="vector_entry_point", **self._arguments(overrides))
-
-    def _arguments(self, overrides: dict[str, Any]) -> dict[str, Any]:
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)} | overrides
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from numbers import Real
 from pathlib import Path
 from typing import Any, ClassVar
 
-import gymnasium as gym
 import numpy as np
 
 from optgap.co.core import InputError
@@ -18,6 +16,7 @@ from optgap.co.problems.slicing import SlicingInstance
 from optgap.co.problems.slicing_instances import load_slicing
 from optgap.co.problems.slicing_traces import Cell
 from optgap.co.problems.slicing_traffic import cost_limits, cost_names
+from optgap.envs.batched import MadeById
 from optgap.envs.slicing.baselines import Policy, rule_policies
 from optgap.envs.slicing.batch import SlicingBatch, require_slices
 
@@ -33,7 +32,7 @@ class Replay:
 
 
 @dataclass
-class SlicingConfig(Cell):
+class SlicingConfig(Cell, MadeById):
     """``env=slicing``; documented with the environment."""
 
     projected: bool = True
@@ -92,14 +91,3 @@ class SlicingConfig(Cell):
         """Policies to compare trained ones with, by name."""
         given = self.loaded()
         return rule_policies(self._limits(self.slices if given is None else given[0].slices))
-
-    def make(self, **overrides: Any) -> gym.Env[Any, Any]:
-        """The single environment."""
-        return gym.make(self.id, **self._arguments(overrides))
-
-    def make_vec(self, num_envs: int, **overrides: Any) -> gym.vector.VectorEnv[Any, Any, Any]:
-        """The natively batched environment."""
-        return gym.make_vec(self.id, num_envs, vectorization_mode="vector_entry_point", **self._arguments(overrides))
-
-    def _arguments(self, overrides: dict[str, Any]) -> dict[str, Any]:
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)} | overrides

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from math import comb
 from numbers import Real
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from optgap.co.core import InputError, InvalidActionError
 from optgap.co.exact.constrained_mdp import ConstrainedOptimum, solve_constrained_mdp
-from optgap.envs.batched import batch_from
+from optgap.envs.batched import MadeById, batch_from
 from optgap.envs.slicing.baselines import OptimalPolicy, Policy
 
 F8 = NDArray[np.float64]
@@ -87,7 +87,7 @@ def _optimum(arrivals: tuple[float, float], limits: tuple[float, float]) -> Cons
 
 
 @dataclass
-class TinySlicingConfig:
+class TinySlicingConfig(MadeById):
     """``env=tiny-slicing``; the arguments of ``optgap/TinySlicing-v0``, documented with the environment.
 
     Raises:
@@ -126,15 +126,6 @@ class TinySlicingConfig:
     def baselines(self) -> dict[str, Policy]:
         """Policies to compare trained ones with, by name."""
         return {"optimum": OptimalPolicy(self.optimum(), states_of)}
-
-    def make(self, **overrides: Any) -> gym.Env[Any, Any]:
-        """The single environment."""
-        return gym.make(self.id, **(asdict(self) | overrides))
-
-    def make_vec(self, num_envs: int, **overrides: Any) -> gym.vector.VectorEnv[Any, Any, Any]:
-        """The natively batched environment."""
-        arguments = asdict(self) | overrides
-        return gym.make_vec(self.id, num_envs, vectorization_mode="vector_entry_point", **arguments)
 
 
 def _pair(name: str, value: Any) -> tuple[float, float]:
