@@ -3,20 +3,21 @@
     python scripts/benchmark_agents.py envs=cartpole,acrobot agents=gbt-ppo,ppo seeds=0,1,2 total_steps=300000
     python scripts/benchmark_agents.py envs=minigrid-doorkey agents=gbt-ppo,ppo seeds=0,1,2,3,4 total_steps=1000000 jobs=2
 
-Every cell is a run of `train.py` in a process of its own, under out/seed-<seed>/<env>/<agent>/; further arguments of
-`train.py` (agent.epochs=4) go to all of them. The same command goes on where it was interrupted: ended runs are read,
-begun ones resumed. A run's return is the mean over the last `episodes` training episodes (sampled actions); the table
-gives mean and standard deviation over seeds. out/agents.json and out/agents.md hold the table, out/<env>.png the curves.
-Where an environment has constraints on mean costs, a second table has the final policies, greedy and sampled, and the
-environment's baselines, on the same `evaluation` episodes, beside the limits.
+    python scripts/benchmark_agents.py envs=deepsea:size=10,deepsea:size=20 agents=sofe-a2c,sofe-a2c:sofe=false threshold=0.9
+
+A name may have settings of its own, name:field=value+field=value; further arguments of `train.py` (agent.epochs=4) go to
+all runs. Each is a process of its own, under out/seed-<seed>/. The same command goes on where it was interrupted: ended
+runs are read, begun ones resumed. A run's figure is the mean over the last `episodes` training episodes (sampled
+actions) of their return, or of what `figure` names (success, coverage); the table gives mean, 95% interval (Student's t)
+and standard deviation over seeds, and with `threshold` the environment steps after which that mean first reached it.
+out/agents.json and out/agents.md hold the tables, out/<env>.png the curves.
+Where episodes have figures, or constraints on mean costs, a second table has the final policies, greedy and sampled, and
+the environment's baselines, on the same `evaluation` episodes, beside the limits.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -33,19 +34,19 @@ from rich.table import Table
 from rich.text import Text
 
 import cli
-from constraint_rows import baseline_rows, constraint_markdown, constraint_table, excess_curve, policy_rows
 from drawing import save_figure
+from final_policies import baseline_rows, excess_curve, policies_markdown, policies_table, policy_rows
 from optgap.agents.common.contracts import AGENTS
-from optgap.agents.common.metrics import read_metrics
 from optgap.co.benchmark.provenance import provenance
 from optgap.co.core import InputError
 from optgap.co.formats.files import write_text
 from optgap.envs.registry import ENVIRONMENTS
 from returns import constraints_of_env
+from training_cells import Cell, split_settings
 
-TRAIN = Path(__file__).with_name("train.py")
-OWN = ("envs", "agents", "seeds", "total_steps", "jobs", "episodes", "evaluation", "out")
+OWN = ("envs", "agents", "seeds", "total_steps", "jobs", "episodes", "figure", "threshold", "evaluation", "out")
 POINTS = 200  # of a curve
+T_QUANTILES = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)  # 97.5% of Student's t, 1 to 9 degrees
 
 
 @dataclass
@@ -58,62 +59,17 @@ class AgentsConfig:
     total_steps: int = 100_000  # of each run
     jobs: int = 1  # runs at a time
     episodes: int = 100  # the last ones of a run that count
-    evaluation: int = 100  # episodes of a final policy, where there are constraints
+    figure: str = "return"  # of an episode, or one that the environment names
+    threshold: float | None = None  # of the figure: after how many steps is it reached?
+    evaluation: int = 100  # episodes of a final policy, where they have figures or constraints; 0: none
     out: str = "runs/agents"
 
     def __post_init__(self) -> None:
-        for name in ("total_steps", "jobs", "episodes", "evaluation"):
+        for name in ("total_steps", "jobs", "episodes"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; expected at least 1")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One run: what it trains, with which seed, and where it lies."""
-
-    env: str
-    agent: str
-    seed: int
-    out: Path
-
-    def folder(self) -> Path | None:
-        """The run's folder; None before it began."""
-        found = sorted((self.out / self.env / self.agent).glob("*/metrics.jsonl"))
-        return found[-1].parent if found else None
-
-    def steps(self) -> int:
-        """Environment steps that it has taken."""
-        folder = self.folder()
-        lines = read_metrics(folder) if folder is not None else []
-        return int(lines[-1]["steps"]) if lines else 0
-
-    def train(self, total_steps: int, more: Sequence[str]) -> str | None:
-        """Run it to its end; the last line of its errors where it fails."""
-        if self.steps() >= total_steps:
-            return None
-        folder = self.folder()
-        end = [f"total_steps={total_steps}", "final_seconds=0", "final_episodes=0"]
-        begin = [f"env={self.env}", f"agent={self.agent}", f"seed={self.seed}", f"out={self.out}", "device=cpu", *more]
-        arguments = [*begin, *end] if folder is None else [f"resume={folder}", *end]
-        limits = dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
-        done = subprocess.run(
-            [sys.executable, str(TRAIN), *arguments],
-            env=os.environ | limits,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode == 0 and self.steps() >= total_steps:
-            return None
-        return (done.stderr.strip().splitlines() or [f"ended early, exit code {done.returncode}"])[-1]
-
-    def curve(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Steps, mean return and number of the episodes that ended in each update in which any did."""
-        folder = self.folder()
-        lines = [line for line in read_metrics(folder) if line.get("episode/return") is not None] if folder else []
-        columns = ([line[key] for line in lines] for key in ("steps", "episode/return", "episode/count"))
-        steps, returns, counts = (np.array(column, np.float64) for column in columns)
-        return steps, returns, counts
+        if self.evaluation < 0:
+            raise InputError(f"evaluation is {self.evaluation}; expected at least 0")
 
 
 def main(argv: list[str]) -> int:
@@ -121,34 +77,34 @@ def main(argv: list[str]) -> int:
     more = [item for item in argv if item not in own]
     config = cli.parse(AgentsConfig, own, about=__doc__)
     envs, agents = cli.as_list(config.envs), cli.as_list(config.agents)
-    for name in envs:
-        ENVIRONMENTS.load(name)
-    for name in agents:
-        AGENTS.load(name)
+    for registry, names in ((ENVIRONMENTS, envs), (AGENTS, agents)):
+        for name in names:
+            registry.load(split_settings(name)[0])
     seeds = cli.integers("seeds", config.seeds)
     console, out = Console(highlight=False), cli.folder(config.out)
-    cells = [Cell(env, agent, seed, out / f"seed-{seed}") for seed, env, agent in product(seeds, envs, agents)]
+    cells = [Cell(env, agent, seed, out) for seed, env, agent in product(seeds, envs, agents)]
     failed = run_all(cells, config, more, console)
-    rows = [row for env, agent in product(envs, agents) if (row := figures(cells, env, agent, config.episodes))]
+    rows = [row for env, agent in product(envs, agents) if (row := figures(cells, env, agent, config))]
     played = {env: environment_of(cells, env) for env in envs}
-    constraints = {env: {} if found is None else constraints_of_env(*found) for env, found in played.items()}
-    constrained = {
-        env: constrained_rows(cells, env, agents, constraints[env], config, found)
+    limits = {env: {} if found is None else constraints_of_env(*found) for env, found in played.items()}
+    policies = {
+        env: final_rows(cells, env, agents, limits[env], config, found)
         for env, found in played.items()
-        if found is not None and constraints[env]
+        if found is not None and config.evaluation and (limits[env] or has_figures(found[0]))
     }
     settings = {"total_steps": config.total_steps, "episodes": config.episodes, "arguments": more}
+    settings |= {"figure": config.figure, "threshold": config.threshold}
     write_text(
         out / "agents.json",
-        json.dumps({"provenance": provenance(), **settings, "rows": rows, "constraints": constrained}, indent=1) + "\n",
+        json.dumps({"provenance": provenance(), **settings, "rows": rows, "policies": policies}, indent=1) + "\n",
     )
-    tables = [markdown(rows), *(constraint_markdown(found, constraints[env]) for env, found in constrained.items())]
+    tables = [markdown(rows, config), *(policies_markdown(found, limits[env]) for env, found in policies.items())]
     write_text(out / "agents.md", "\n".join(tables))
     for env in envs:
-        draw(cells, env, agents, out / f"{env}.png", constraints[env])
-    console.print(table(rows))
-    for env, found in constrained.items():
-        console.print(constraint_table(found, constraints[env], f"{env}: {config.evaluation} episodes"))
+        draw(cells, env, agents, out / f"{env}.png", limits[env], config.figure)
+    console.print(table(rows, config))
+    for env, found in policies.items():
+        console.print(policies_table(found, limits[env], f"{env}: {config.evaluation} episodes"))
     console.print(Text(f"written  {out / 'agents.json'}, agents.md and a curve an environment"))
     return 1 if failed else 0
 
@@ -176,7 +132,7 @@ def run_all(cells: Sequence[Cell], config: AgentsConfig, more: Sequence[str], co
                     failed += 1
                     progress.console.print(Text(f"failed   {name}: {error}"), style="red")
                 else:
-                    found = last(cell, config.episodes)
+                    found = cell.last(config.episodes, config.figure)
                     said = "no episode ended in a whole rollout" if np.isnan(found) else f"{found:.4g}"
                     progress.console.print(Text(f"ended    {name}: {said}"))
         except KeyboardInterrupt:  # the runs at work were interrupted too, and save; the others shall not begin
@@ -185,31 +141,41 @@ def run_all(cells: Sequence[Cell], config: AgentsConfig, more: Sequence[str], co
     return failed
 
 
-def last(cell: Cell, episodes: int) -> float:
-    """Mean return of the last training episodes, in whole updates; NaN where none ended."""
-    _, returns, counts = cell.curve()
-    if not len(returns):
-        return float("nan")
-    behind = np.cumsum(counts[::-1])[::-1] - counts  # episodes that ended after each update
-    part = behind < episodes
-    return float(np.average(returns[part], weights=counts[part]))
-
-
-def figures(cells: Sequence[Cell], env: str, agent: str, episodes: int) -> dict[str, Any] | None:
-    """Returns over seeds of one agent on one environment."""
+def figures(cells: Sequence[Cell], env: str, agent: str, config: AgentsConfig) -> dict[str, Any] | None:
+    """The figure over seeds of one agent on one environment."""
     runs = [cell for cell in cells if (cell.env, cell.agent) == (env, agent) and cell.steps()]
     if not runs:
         return None
-    values = np.array([last(cell, episodes) for cell in runs])
-    return {
+    values = np.array([cell.last(config.episodes, config.figure) for cell in runs])
+    row = {
         "env": env,
         "agent": agent,
         "seeds": [cell.seed for cell in runs],
-        "returns": values.tolist(),
+        f"{config.figure}s": values.tolist(),
         "mean": float(values.mean()),
+        "interval": half_interval(values),
         "std": float(values.std(ddof=1)) if len(values) > 1 else 0.0,
         "steps": min(cell.steps() for cell in runs),
     }
+    if config.threshold is not None:
+        reached = [cell.reached(config.threshold, config.episodes, config.figure) for cell in runs]
+        row["reached"] = [int(steps) if np.isfinite(steps) else None for steps in reached]
+    return row
+
+
+def half_interval(values: NDArray[np.float64]) -> float | None:
+    """Half the width of the 95% confidence interval of the mean of n values; None for a single one."""
+    free = len(values) - 1
+    if free < 1:
+        return None
+    # beyond the table, the expansion of the quantile in 1 / degrees of freedom (Abramowitz and Stegun 26.7.5)
+    quantile = T_QUANTILES[free - 1] if free <= len(T_QUANTILES) else 1.96 + 2.372 / free + 2.82 / free**2
+    return float(quantile * values.std(ddof=1) / np.sqrt(len(values)))
+
+
+def has_figures(env_config: Any) -> bool:
+    """Whether episodes have figures besides their return."""
+    return bool(getattr(env_config, "figures", ())) or hasattr(env_config, "judge")
 
 
 def environment_of(cells: Sequence[Cell], env: str) -> tuple[Any, list[float] | None] | None:
@@ -224,7 +190,7 @@ def environment_of(cells: Sequence[Cell], env: str) -> tuple[Any, list[float] | 
     return None
 
 
-def constrained_rows(
+def final_rows(
     cells: Sequence[Cell],
     env: str,
     agents: Sequence[str],
@@ -232,7 +198,7 @@ def constrained_rows(
     config: AgentsConfig,
     played: tuple[Any, list[float] | None],
 ) -> list[dict[str, Any]]:
-    """Final policies and baselines of one environment, beside its limits."""
+    """Final policies and baselines of one environment."""
     rows = []
     for agent in agents:
         runs = [cell.folder() for cell in cells if (cell.env, cell.agent) == (env, agent) and cell.steps()]
@@ -242,29 +208,41 @@ def constrained_rows(
     return [*rows, *(baseline_rows(env_config, limits, config.evaluation) if own is None else [])]
 
 
-HEADERS = ("env", "agent", "seeds", "steps", "mean return", "std", "least", "most")
+def headers(config: AgentsConfig) -> tuple[str, ...]:
+    reached = () if config.threshold is None else (f"median to {config.threshold:g}",)
+    return "env", "agent", "seeds", "steps", config.figure, "95% +-", "std", *reached
 
 
 def texts(row: dict[str, Any]) -> tuple[str, ...]:
-    numbers = (row["mean"], row["std"], min(row["returns"]), max(row["returns"]))
-    return row["env"], row["agent"], str(len(row["seeds"])), f"{row['steps']:,}", *(f"{value:.4g}" for value in numbers)
+    interval = "" if row["interval"] is None else f"{row['interval']:.3g}"
+    reached: tuple[str, ...] = ()
+    if "reached" in row:
+        found = sorted(steps for steps in row["reached"] if steps is not None)
+        half = len(row["reached"]) // 2
+        median = f"{found[half]:,}" if half < len(found) else "never"  # of all seeds, the upper one of an even number
+        reached = (f"{median} ({len(found)}/{len(row['reached'])})",)
+    start = (row["env"], row["agent"], str(len(row["seeds"])), f"{row['steps']:,}", f"{row['mean']:.4g}")
+    return *start, interval, f"{row['std']:.3g}", *reached
 
 
-def table(rows: Sequence[dict[str, Any]]) -> Table:
-    shown = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    for i, name in enumerate(HEADERS):
-        shown.add_column(name, justify="left" if i < 2 else "right")
+def table(rows: Sequence[dict[str, Any]], config: AgentsConfig) -> Table:
+    shown = Table(box=box.SIMPLE_HEAD, header_style="bold", padding=(0, 1, 0, 0), pad_edge=False)
+    for i, name in enumerate(headers(config)):
+        shown.add_column(name, justify="left" if i < 2 else "right", overflow="fold", min_width=12 if i < 2 else 4)
     for row in rows:
         shown.add_row(*texts(row))
     return shown
 
 
-def markdown(rows: Sequence[dict[str, Any]]) -> str:
-    lines = [HEADERS, ("---",) * len(HEADERS), *(texts(row) for row in rows)]
+def markdown(rows: Sequence[dict[str, Any]], config: AgentsConfig) -> str:
+    names = headers(config)
+    lines = [names, ("---",) * len(names), *(texts(row) for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def draw(cells: Sequence[Cell], env: str, agents: Sequence[str], path: Path, limits: Mapping[str, float]) -> None:
+def draw(
+    cells: Sequence[Cell], env: str, agents: Sequence[str], path: Path, limits: Mapping[str, float], name: str
+) -> None:
     """Mean curves over seeds, with a band of one standard deviation; violations below, where there are constraints."""
     from matplotlib.figure import Figure
 
@@ -272,12 +250,12 @@ def draw(cells: Sequence[Cell], env: str, agents: Sequence[str], path: Path, lim
     panels = figure.subplots(2 if limits else 1, squeeze=False, sharex=True)[:, 0]
     for number, agent in enumerate(agents):
         mine = [cell for cell in cells if (cell.env, cell.agent) == (env, agent)]
-        curves = [cell.curve() for cell in mine]
+        curves = [cell.curve(name) for cell in mine]
         draw_band(panels[0], [(s, running_mean(r, c)) for s, r, c in curves if len(s)], f"C{number}", agent)
         if limits:
             folders = [folder for cell in mine if (folder := cell.folder()) is not None]
             draw_band(panels[1], [excess_curve(folder, limits) for folder in folders], f"C{number}", agent)
-    panels[0].set(ylabel="return of the training episodes", title=env)
+    panels[0].set(ylabel=f"{name} of the training episodes", title=env)
     if limits:
         panels[1].set(ylabel="excess over the limits, by the limits", yscale="symlog")
     panels[-1].set(xlabel="environment steps")

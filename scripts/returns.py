@@ -36,6 +36,7 @@ def measure(
 ) -> dict[str, Episodes]:
     """Episodes of each agent, greedy and sampled, of the environment's baselines, and of random actions.
 
+    An agent plays its own configuration, which may show more than ``env_config`` does (statistics of a bonus, say).
     Baselines keep the environment's own limits, and are left out where others count. Sampling restores torch's generator.
     Policies under constraints on long-run means are often mixed ones: their greedy actions are another policy.
     """
@@ -47,7 +48,7 @@ def measure(
         for name, agent in agents.items():
             for mode in ("greedy", "sampled"):
                 choose = acting(agent, mode == "greedy")
-                found[f"{name}, {mode}"] = play_episodes(choose, env_config, episodes, SEED, check)
+                found[f"{name}, {mode}"] = play_episodes(choose, agent.env_config, episodes, SEED, check)
     baselines: Mapping[str, Choose] = getattr(env_config, "baselines", dict)() if own_limits else {}
     for name, policy in baselines.items():
         found[name] = play_episodes(policy, env_config, episodes, SEED, check)
@@ -70,19 +71,22 @@ def constraints_of_env(env_config: EnvironmentConfig, limits: Sequence[float] | 
 
 
 def returns_table(found: Mapping[str, Episodes], title: str, limits: Mapping[str, float] | None = None) -> Table:
-    """A row a policy; where there are constraints, its mean costs a step, those above their limit marked."""
+    """A row a policy: with the means of the episodes' figures, and of costs where there are constraints, too high ones marked."""
     table = Table(
         title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, padding=0, pad_edge=False
     )
     limits = limits or {}
     table.add_column("policy", overflow="fold", min_width=12)
-    names = ("mean return", "std") if limits else ("mean return", "std", "least", "most", "steps")
-    for name in (*names, *(f"[{i + 1}]" for i in range(len(limits)))):
+    extra = list(dict.fromkeys(name for episodes in found.values() for name in episodes.figures))
+    names = ("mean return", "std") if limits or extra else ("mean return", "std", "least", "most", "steps")
+    shown = [name.replace("_", " ") for name in extra]
+    for name in (*names, *shown, *(f"[{i + 1}]" for i in range(len(limits)))):
         table.add_column(Text(f"  {name}"), justify="right")
     for name, episodes in found.items():
         values = episodes.returns
         figures = [values.mean(), values.std(), values.min(), values.max(), episodes.lengths.mean()]
         cells = [Text(f"{figure:.4g}") for figure in figures[: len(names)]]
+        cells += [Text(f"{mean_of(episodes.figures[name]):.3g}" if name in episodes.figures else "") for name in extra]
         if limits:
             assert episodes.costs is not None
             means = np.average(episodes.costs, axis=0, weights=episodes.lengths)
@@ -96,6 +100,12 @@ def returns_table(found: Mapping[str, Episodes], title: str, limits: Mapping[str
         table.caption = Text(f"{legend}; ! is above its limit in these episodes", justify="left")
         table.caption_justify = "left"
     return table
+
+
+def mean_of(figures: NDArray[np.float64]) -> float:
+    """The mean over the episodes (N,) that have the figure; NaN where none has."""
+    known = figures[~np.isnan(figures)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def threshold(env_config: EnvironmentConfig) -> float | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import gymnasium as gym
@@ -27,6 +28,7 @@ class Episodes:
     returns: NDArray[np.float64]  # (N,) undiscounted
     lengths: NDArray[np.int64]  # (N,) steps
     costs: NDArray[np.float64] | None = None  # (N, m) mean costs of a step, where the environment has costs
+    figures: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)  # name -> (N,), NaN where one has none
 
 
 def play_episodes(
@@ -37,6 +39,9 @@ def play_episodes(
     check: Callable[[], None] = lambda: None,
 ) -> Episodes:
     """``count`` whole episodes, as many in each copy of the environment (to within one), so that short ones count no more.
+
+    Figures of the episodes are those that the configuration names in ``figures`` (``info[name]`` at an episode's end) and
+    those that its ``judge(instance, solution) -> {name: figure}`` finds, which sees what the episode played.
 
     Args:
         choose: what acts; None for uniformly random allowed actions. If it has a method ``begin``, that is called
@@ -56,6 +61,8 @@ def play_episodes(
         returns: list[list[float]] = [[] for _ in range(copies)]
         lengths: list[list[int]] = [[] for _ in range(copies)]
         costs: list[list[NDArray[np.float64]]] = [[] for _ in range(copies)]
+        figures: dict[str, list[list[float]]] = defaultdict(lambda: [[] for _ in range(copies)])
+        named, judge = getattr(env_config, "figures", ()), getattr(env_config, "judge", None)
         names = cost_names(env)
         total, steps = np.zeros(copies), np.zeros(copies, np.int64)
         spent = np.zeros((copies, len(names)))
@@ -78,11 +85,22 @@ def play_episodes(
                     returns[copy].append(float(total[copy]))
                     lengths[copy].append(int(steps[copy]))
                     costs[copy].append(spent[copy] / steps[copy])
+                    for name in named:
+                        figures[name][copy].append(float(info[name][copy]))
+                    if judge is not None:
+                        judged = judge(env.unwrapped.batch.instances[copy], info["solution"][copy])  # type: ignore[attr-defined]
+                        for name, figure in judged.items():
+                            figures[name][copy].append(figure)
             total[resetting], steps[resetting], spent[resetting] = 0.0, 0, 0.0
     finally:
         env.close()
     means = np.array([mean for copy in costs for mean in copy]) if names else None
-    return Episodes(np.concatenate(returns), np.concatenate(lengths), means)
+    return Episodes(
+        np.concatenate(returns),
+        np.concatenate(lengths),
+        means,
+        {name: np.concatenate(found) for name, found in figures.items()},
+    )
 
 
 def cost_names(env: Any) -> tuple[str, ...]:

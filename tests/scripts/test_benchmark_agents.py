@@ -32,7 +32,7 @@ def test_returns_over_seeds_and_a_second_call_that_only_goes_on(call, tmp_path):
 
 
 def test_the_last_episodes_count_by_their_number(call, tmp_path):
-    from benchmark_agents import Cell, last
+    from training_cells import Cell
 
     folder = tmp_path / "seed-0" / "e" / "a" / "now"
     folder.mkdir(parents=True)
@@ -42,11 +42,34 @@ def test_the_last_episodes_count_by_their_number(call, tmp_path):
         for i, (count, value) in enumerate(zip(counts, returns, strict=True))
     ]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    cell = Cell("e", "a", 0, tmp_path / "seed-0")
-    assert last(cell, 2) == 2.0
-    assert last(cell, 3) == pytest.approx((2 * 2 + 5) / 3)
-    assert last(cell, 4) == pytest.approx((2 * 2 + 5 + 4 * 9) / 7)  # whole updates
+    cell = Cell("e", "a", 0, tmp_path)
+    assert cell.last(2) == 2.0
+    assert cell.last(3) == pytest.approx((2 * 2 + 5) / 3)
+    assert cell.last(4) == pytest.approx((2 * 2 + 5 + 4 * 9) / 7)  # whole updates
     assert cell.steps() == 4
+    # means over the last three or more episodes: 9 after the first update, (4 x 9 + 5) / 5 after the third, 3 after the last
+    assert cell.reached(9.0, 3) == 1
+    assert cell.reached(9.5, 3) == np.inf
+    assert cell.reached(9.0, 5) == np.inf  # there were four episodes then
+
+
+def test_names_with_settings_are_runs_of_their_own(tmp_path, refuses):
+    from training_cells import Cell, split_settings
+
+    assert split_settings("sofe-ppo:bonus=e3b+sofe=false") == ("sofe-ppo", ["bonus=e3b", "sofe=false"])
+    plain, other = Cell("cartpole", "ppo", 3, tmp_path), Cell("cartpole", "ppo:epochs=4", 3, tmp_path)
+    assert plain.out == tmp_path / "seed-3"
+    assert other.out == tmp_path / "seed-3" / "epochs=4"
+    assert "'epochs' is no setting" in refuses("benchmark_agents", "envs=cartpole", "agents=ppo:epochs")
+
+
+def test_the_interval_is_students(tmp_path):
+    from benchmark_agents import half_interval
+
+    assert half_interval(np.array([1.0, 2.0, 3.0])) == pytest.approx(4.303 / np.sqrt(3))
+    assert half_interval(np.array([1.0])) is None
+    values = np.arange(21.0)  # t(20) = 2.086
+    assert half_interval(values) == pytest.approx(2.086 * values.std(ddof=1) / np.sqrt(21), rel=1e-3)
 
 
 def test_a_run_that_fails_is_named_and_the_others_end(call):
@@ -68,7 +91,7 @@ def test_constraints_have_a_table_of_final_policies_and_baselines(call, tmp_path
     cells = ("envs=tiny-slicing", "agents=clara", "seeds=0,1", "evaluation=8", "out=agents")
     answer = call("benchmark_agents", *cells, *small, "total_steps=500")
     assert answer.code == 0, answer.out
-    found = json.loads((tmp_path / "agents" / "agents.json").read_text())["constraints"]["tiny-slicing"]
+    found = json.loads((tmp_path / "agents" / "agents.json").read_text())["policies"]["tiny-slicing"]
     assert [row["policy"] for row in found] == ["clara, greedy", "clara, sampled", "optimum"]
     assert [len(row["returns"]) for row in found] == [2, 2, 1]
     for row in found:
@@ -80,7 +103,7 @@ def test_constraints_have_a_table_of_final_policies_and_baselines(call, tmp_path
 
 
 def test_the_excess_of_a_run_is_the_sum_over_violated_limits(tmp_path):
-    from constraint_rows import training_excess
+    from final_policies import training_excess
 
     lines = [
         {"update": 1, "steps": 1, "cost/a": 3.0, "cost/b": 0.1},
@@ -97,7 +120,7 @@ def test_limits_that_the_runs_were_told_are_those_of_the_table(call, tmp_path):
         out = tmp_path / told.partition(".")[0]
         answer = call("benchmark_agents", *cells, *small, told, f"out={out}")
         assert answer.code == 0, answer.out
-        found = json.loads((out / "agents.json").read_text())["constraints"]["tiny-slicing"]
+        found = json.loads((out / "agents.json").read_text())["policies"]["tiny-slicing"]
         names = [row["policy"] for row in found]
         assert names == ["clara, greedy", "clara, sampled", "optimum"][: 3 if told.startswith("env") else 2]
         costs = np.array([row["costs"][name][0] for row in found for name in ("latency/urllc", "drop/video")])

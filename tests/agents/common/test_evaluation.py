@@ -10,7 +10,9 @@ import pytest
 from gymnasium import spaces
 
 from optgap.agents.common.evaluation import play_episodes
+from optgap.co.core import PROBLEMS
 from optgap.envs.gym_config import GymConfig
+from optgap.envs.routing.config import TSPConfig
 
 
 class Lottery(gym.Env):
@@ -85,7 +87,8 @@ class Toll(gym.Env):
     def step(self, action):
         self.count += 1
         cost = np.array([action, 2.0 * self.count])
-        return np.int64(self.count), 1.0, False, self.count == self.length, {"cost": cost}
+        info = {"cost": cost, "number": float(self.count)}
+        return np.int64(self.count), 1.0, False, self.count == self.length, info
 
 
 if "optgap-test/Toll-v0" not in gym.registry:
@@ -98,6 +101,26 @@ def test_costs_are_means_over_the_steps_of_an_episode():
     np.testing.assert_allclose(found.costs[:, 0], 1.0)
     np.testing.assert_allclose(found.costs[:, 1], found.lengths + 1.0)
     assert play_episodes(always(1), CONFIG, 3, seed=0).costs is None
+
+
+def test_figures_are_those_of_an_episodes_last_step():
+    class Named(GymConfig):
+        figures = ("number",)
+
+    plain = play_episodes(always(0), GymConfig("optgap-test/Toll-v0"), 9, seed=1)
+    found = play_episodes(always(0), Named("optgap-test/Toll-v0"), 9, seed=1)
+    assert plain.figures == {}
+    np.testing.assert_array_equal(found.figures["number"], found.lengths)
+
+
+def test_a_judge_sees_what_each_episode_played():
+    class Judged(TSPConfig):
+        def judge(self, instance, solution):
+            return {"cost": PROBLEMS.load("tsp").cost(instance, solution)}
+
+    found = play_episodes(None, Judged(nodes=6), 10, seed=0)
+    assert len(set(found.returns)) == 10
+    np.testing.assert_allclose(found.figures["cost"], -found.returns)
 
 
 def test_a_policy_is_told_where_episodes_begin():

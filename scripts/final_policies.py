@@ -1,4 +1,4 @@
-"""What trained policies cost under constraints: final policies of several seeds, baselines, and training's violations."""
+"""Final policies of several seeds, and baselines, on the same episodes: returns, figures, and costs beside their limits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.text import Text
 from optgap.agents.common.evaluation import Choose, Episodes, play_episodes
 from optgap.agents.common.metrics import read_metrics
 from optgap.envs.registry import EnvironmentConfig
-from returns import SEED, acting
+from returns import SEED, acting, mean_of
 
 Row = dict[str, Any]
 TOLERANCE = 0.01  # of a limit, by which a mean cost may exceed it
@@ -28,7 +28,7 @@ def policy_rows(agent: str, folders: Sequence[Path], limits: Mapping[str, float]
     from naming import find_agent
 
     agents = [find_agent(str(folder)) for folder in folders]
-    over = [training_excess(folder, limits) for folder in folders]
+    over = {"training_excess": [training_excess(folder, limits) for folder in folders]} if limits else {}
     rows = []
     for mode in ("greedy", "sampled"):
         found = []
@@ -36,7 +36,7 @@ def policy_rows(agent: str, folders: Sequence[Path], limits: Mapping[str, float]
             with torch.random.fork_rng():
                 torch.manual_seed(SEED)
                 found.append(play_episodes(acting(trained, mode == "greedy"), trained.env_config, episodes, SEED))
-        rows.append(row_of(f"{agent}, {mode}", found, limits) | {"training_excess": over})
+        rows.append(row_of(f"{agent}, {mode}", found, limits) | over)
     return rows
 
 
@@ -49,7 +49,7 @@ def baseline_rows(env_config: EnvironmentConfig, limits: Mapping[str, float], ep
 
 
 def row_of(policy: str, found: Sequence[Episodes], limits: Mapping[str, float]) -> Row:
-    """Returns and mean costs of a policy, an entry a seed."""
+    """Returns, figures and mean costs of a policy, an entry a seed."""
     costs = [np.average(each.costs, axis=0, weights=each.lengths) for each in found if each.costs is not None]
     excess = [
         max((mean - limit) / (abs(limit) or 1.0) for mean, limit in zip(c, limits.values(), strict=True)) for c in costs
@@ -57,6 +57,8 @@ def row_of(policy: str, found: Sequence[Episodes], limits: Mapping[str, float]) 
     return {
         "policy": policy,
         "returns": [float(each.returns.mean()) for each in found],
+        "steps": [float(each.lengths.mean()) for each in found],
+        "figures": {name: [mean_of(each.figures[name]) for each in found] for name in found[0].figures},
         "costs": {name: [float(mean[i]) for mean in costs] for i, name in enumerate(limits)},
         "worst": [float(value) for value in excess],  # the largest excess over a limit, by that limit
         "held": int(sum(value <= TOLERANCE for value in excess)),
@@ -85,33 +87,37 @@ def texts(row: Row) -> tuple[str, ...]:
         mean = f"{np.mean(values):.4g}"
         return f"{mean} +- {np.std(values, ddof=1):.2g}" if len(values) > 1 else mean
 
+    figures = (spread(values) for values in (row["steps"], *row["figures"].values(), *row["costs"].values()))
+    if not row["costs"]:
+        return row["policy"], spread(row["returns"]), *figures
     over = row.get("training_excess")
-    costs = (spread(values) for values in row["costs"].values())
     held = f"{row['held']} of {len(row['returns'])}"
-    return row["policy"], spread(row["returns"]), *costs, held, "" if over is None else spread(over)
+    return row["policy"], spread(row["returns"]), *figures, held, "" if over is None else spread(over)
 
 
-def headers(limits: Mapping[str, float]) -> tuple[str, ...]:
+def headers(rows: Sequence[Row], limits: Mapping[str, float]) -> tuple[str, ...]:
+    figures = (name.replace("_", " ") for name in rows[0]["figures"])
     names = (f"{name} <={limit:.4g}" for name, limit in limits.items())
-    return "policy", "mean return", *names, "all held", "excess while training"
+    last = ("all held", "excess while training") if limits else ()
+    return "policy", "mean return", "steps", *figures, *names, *last
 
 
-def constraint_table(rows: Sequence[Row], limits: Mapping[str, float], title: str) -> Table:
+def policies_table(rows: Sequence[Row], limits: Mapping[str, float], title: str) -> Table:
     """The rows of one environment; costs above their limit are red."""
     shown = Table(
         title=title, title_justify="left", box=box.SIMPLE_HEAD, header_style="bold", padding=0, pad_edge=False
     )
-    for i, name in enumerate(headers(limits)):
+    for i, name in enumerate(headers(rows, limits)):
         shown.add_column(name if i == 0 else f"  {name}", justify="left" if i == 0 else "right")
     for row in rows:
         cells = [Text(text) for text in texts(row)]
-        for cell, (name, values) in zip(cells[2:], row["costs"].items(), strict=False):
+        for cell, (name, values) in zip(cells[3 + len(row["figures"]) :], row["costs"].items(), strict=False):
             cell.stylize("red" if np.mean(values) > limits[name] else "green")
         shown.add_row(*cells)
     return shown
 
 
-def constraint_markdown(rows: Sequence[Row], limits: Mapping[str, float]) -> str:
-    names = headers(limits)
+def policies_markdown(rows: Sequence[Row], limits: Mapping[str, float]) -> str:
+    names = headers(rows, limits)
     lines = [names, ("---",) * len(names), *(texts(row) for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
