@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from types import FrameType
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, cast, get_type_hints
 
 from hydra import compose, initialize
 from hydra.core.config_store import ConfigStore
@@ -93,7 +93,8 @@ def parse(
             imported first, so that what they register can be named by the other arguments.
         groups: fields whose value is a name on the command line (``env=jssp``) and, in what is returned, an instance of
             the dataclass that the given function finds behind the name; ``env.jobs=6`` sets a field of it.
-        about: what ``--help`` prints above the keys and their defaults; then the process exits.
+        about: what ``--help`` prints above the keys and what they are (typed values and recipes included); then the
+            process exits.
 
     Raises:
         InputError: an unknown key or name, or a value that cannot be used.
@@ -112,6 +113,8 @@ def parse(
         config[group] = OmegaConf.structured(node)
         arguments.append(f"+{group}={name}")
     if len(overrides) < len(argv):
+        typed = [f"{key}={value}" for key, value in overrides if key not in groups and key in set(_keys(config))]
+        config = cast(DictConfig, OmegaConf.merge(config, OmegaConf.from_dotlist(typed)))
         print(f"{(about or '').strip()}\n\nkeys and their defaults:")
         for key in _keys(config):
             value = OmegaConf.select(config, key, throw_on_missing=False)

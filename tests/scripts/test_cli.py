@@ -139,6 +139,9 @@ def test_help_lists_every_key_and_its_default(capsys):
     assert out.startswith("What it does.\n")
     assert "  env.jobs=10\n" in out
     assert "  instance=(must be given)\n" in out
+    with pytest.raises(SystemExit):
+        cli.parse(Command, ["env.jobs=7", "--help"], groups={"env": KINDS.load})
+    assert "  env.jobs=7\n" in capsys.readouterr().out  # what was typed, or a recipe put before it
 
 
 def test_an_interrupt_that_a_solver_swallowed_is_noticed():
