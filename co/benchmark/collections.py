@@ -16,6 +16,8 @@ from optgap.co.problems import routing_instances as routing
 from optgap.co.problems.blocking_job_shop import BlockingJobShopInstance
 from optgap.co.problems.job_shop import JobShopInstance
 from optgap.co.problems.job_shop_instances import load_job_shop
+from optgap.co.problems.multi_agent_path_finding import MAPFInstance
+from optgap.co.problems.multi_agent_path_finding_instances import load_mapf, load_mapf_folder
 from optgap.co.problems.slicing import SlicingInstance
 from optgap.co.problems.slicing_instances import load_slicing, load_slicing_folder
 
@@ -85,6 +87,18 @@ COLLECTIONS.register(
         partial(write_solution, "slicing"),
         ("slicing-25-s0", "slicing-100-s0", "slicing-100-s1", "slicing-100-s2"),
         size="n_users",
+    ),
+)
+COLLECTIONS.register(
+    "mapf",
+    Collection(
+        MAPFInstance,
+        load_mapf,
+        load_mapf_folder,
+        partial(write_solution, "mapf"),
+        ("mapf-4x4-v3-s0", "mapf-8x8-v4-s0", "mapf-warehouse-8x11-v6-s0", "mapf-16x16-v5-s0"),
+        ".scen",
+        size="n_vehicles",
     ),
 )
 

@@ -60,6 +60,7 @@ PROBLEMS.register("cvrp", "optgap.co.problems.cvrp:CVRP_PROBLEM")
 PROBLEMS.register("op", "optgap.co.problems.orienteering:ORIENTEERING")
 PROBLEMS.register("kp", "optgap.co.problems.knapsack:KNAPSACK")
 PROBLEMS.register("slicing", "optgap.co.problems.slicing:SLICING")
+PROBLEMS.register("mapf", "optgap.co.problems.multi_agent_path_finding:MAPF")
 
 for _problem in ("job-shop", "blocking-job-shop"):
     for _rule in ("spt", "lpt", "mwkr", "lwkr", "mor", "lor", "fifo", "random"):

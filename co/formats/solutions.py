@@ -6,7 +6,7 @@ JSON for all of them, nodes and items counted from 0::
      "routes": [[3, 1], [2]]}
 
 ``tour`` for the TSP and the ATSP, ``routes`` for the CVRP, ``path`` for orienteering, ``items`` for the knapsack, ``shares``
-for slicing. Tours are also written as ``.tour`` (TSPLIB), routes as ``.sol`` (VRPLIB).
+for slicing, ``paths`` for multi-agent path finding. Tours are also written as ``.tour`` (TSPLIB), routes as ``.sol`` (VRPLIB).
 """
 
 from __future__ import annotations
@@ -26,7 +26,15 @@ from optgap.co.problems.cvrp import split_routes
 
 SOLUTION_FORMAT = "optgap-solution"
 VERSION = 1
-KEYS = {"tsp": "tour", "atsp": "tour", "cvrp": "routes", "op": "path", "kp": "items", "slicing": "shares"}
+KEYS = {
+    "tsp": "tour",
+    "atsp": "tour",
+    "cvrp": "routes",
+    "op": "path",
+    "kp": "items",
+    "slicing": "shares",
+    "mapf": "paths",
+}
 WRITERS = {".tour": write_tour, ".sol": write_routes}
 
 
