@@ -38,6 +38,9 @@ ENVIRONMENTS.register("op", "optgap.envs.routing.config:OrienteeringConfig")
 ENVIRONMENTS.register("kp", "optgap.envs.routing.config:KnapsackConfig")
 ENVIRONMENTS.register("tiny-slicing", "optgap.envs.slicing.tiny:TinySlicingConfig")
 ENVIRONMENTS.register("slicing", "optgap.envs.slicing.config:SlicingConfig")
+ENVIRONMENTS.register("deepsea", "optgap.envs.exploration.config:DeepSeaConfig")
+ENVIRONMENTS.register("gridmaze", "optgap.envs.exploration.config:GridMazeConfig")
+ENVIRONMENTS.register("pointmaze", "optgap.envs.exploration.config:PointMazeConfig")
 ENVIRONMENTS.register("gym", "optgap.envs.gym_config:GymConfig")
 for _name, _config in (
     ("cartpole", "CartPole"),
