@@ -16,6 +16,7 @@ import numpy as np
 
 from optgap.co.core import InputError
 from optgap.co.problems.path_planning import F64, PathPlanningInstance
+from optgap.co.problems.warehouse import warehouse
 
 JITTER = 0.5  # m: of the start's x and y, to either side
 PATROL_SPEED = 0.3  # m/s of a moving target
@@ -68,6 +69,7 @@ SCENES: dict[str, Callable[..., dict[str, Any]]] = {
     "simple-dynamic": lambda rng: simple(rng, True),
     "complex-static": lambda rng: complex_(rng, False),
     "complex-dynamic": lambda rng: complex_(rng, True),
+    "warehouse": warehouse,
 }
 FIELDS = tuple(item.name for item in fields(PathPlanningInstance))
 

@@ -103,7 +103,7 @@ class PathPlanningInstance(Instance):
         """(2,) position of the target at a time."""
         whole = self.route_length
         if whole == 0:
-            return self.route[0].copy()
+            return point_along(self.route, 0.0)
         along = (self.target_phase + self.target_speed * seconds) % (2 * whole)
         return point_along(self.route, min(along, 2 * whole - along))
 
@@ -127,6 +127,13 @@ def point_along(polyline: F64, along: float) -> F64:
 def path_length(path: Any) -> float:
     """Length in m of a polyline (T + 1, 2)."""
     return float(np.hypot(*np.diff(np.asarray(path, np.float64), axis=0).T).sum())
+
+
+def distances_to_boxes(point: F64, boxes: F64) -> F64:
+    """(R,) distances in m of a point (2,) to closed boxes (R, 4); 0 inside."""
+    outside = np.maximum(np.maximum(boxes[:, :2] - point, point - boxes[:, 2:]), 0)
+    found: F64 = np.hypot(outside[:, 0], outside[:, 1])
+    return found
 
 
 def distance_to_box(path: F64, box: F64) -> F64:
@@ -164,10 +171,9 @@ def check_playable(instance: PathPlanningInstance) -> None:
     says = f"{name}: start {_text(start)}"
     if not _inside(start, instance.bounds, radius):
         raise InputError(f"{says} is within {radius:g} m of a wall; expected the vehicle inside the hall")
-    still = np.stack([start, start])
-    for box in instance.boxes:
-        if distance_to_box(still, box)[0] < radius - TOLERANCE:
-            raise InputError(f"{says} is within {radius:g} m of box {box.tolist()}; expected a free place")
+    near = instance.boxes[distances_to_boxes(start, instance.boxes) < radius - TOLERANCE]
+    if len(near):
+        raise InputError(f"{says} is within {radius:g} m of box {near[0].tolist()}; expected a free place")
     others = np.hypot(*(instance.others_at(0.0) - start).T)
     if (others < radius + instance.other_radius).any():
         raise InputError(f"{says} is where vehicle {int(np.argmin(others))} is at time 0; expected a free place")
