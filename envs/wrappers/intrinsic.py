@@ -17,12 +17,18 @@ from numpy.typing import NDArray
 
 from optgap.co.core import InputError
 from optgap.envs.wrappers.places import GIVE, Place, Where, find_place
+from optgap.envs.wrappers.statistics.ellipse import Ellipse
+from optgap.envs.wrappers.statistics.gaussian import Gaussian
+from optgap.envs.wrappers.statistics.neighbours import Neighbours
 from optgap.envs.wrappers.statistics.statistic import F64, Setting, Statistic
 from optgap.envs.wrappers.statistics.visits import Count, FirstVisit
 
 BONUSES: dict[str, Any] = {
     "count": Count,
     "first-visit": FirstVisit,
+    "e3b": Ellipse,
+    "smax": Gaussian,
+    "knn": Neighbours,
 }
 """The statistics by the names of their bonuses."""
 
@@ -65,29 +71,29 @@ class Intrinsic:
                 f"bonus {bonus!r} has no statistic of fixed size that could join the observation (sofe=True)"
             )
         self.env, self.where = env, found.where
-        self._index, self._kind, axes = 0, np.int64, ()
-        if self.statistic.reads == "position":
-            self._index, self._kind, axes = 1, np.float64, (found.bounds().shape[1],)
+        cells = self.statistic.reads == "cell"
+        kind: tuple[int, np.dtype[Any]] = (0, np.dtype(np.int64)) if cells else (1, np.dtype(np.float64))
+        self._index, self._kind = kind
+        axes = () if cells else (found.bounds().shape[1],)
         self._told = axes if copies is None else (copies, *axes)  # shape of what the environment tells
         self._shape = (copies or 1, *axes)
-        self.named = isinstance(space, spaces.Dict)
-        if sofe and self.named and KEY in space.spaces:
-            raise InputError(f"observation of {env} has the key {KEY!r} already")
-        self.space = space
+        self.named, self.space = isinstance(space, spaces.Dict), space
         if sofe:
-            named = dict(space.spaces) if self.named else {"observation": space}
-            self.space = spaces.Dict({**named, KEY: self.statistic.space})
+            parts = dict(space.spaces) if isinstance(space, spaces.Dict) else {"observation": space}
+            if KEY in parts:
+                raise InputError(f"observation of {env} has the key {KEY!r} already")
+            self.space = spaces.Dict(parts | {KEY: self.statistic.space})
         self._share()
 
     def _share(self) -> None:
         """``shown`` (B, ...): the encodings of all copies, not copied."""
-        encoding = self.statistic.encoding
-        self.shown = encoding
-        if len(encoding):
-            view = encoding.reshape(len(encoding), *self.statistic.space.shape)
-            if len(view) < self._shape[0]:  # one of all
-                view = as_strided(view, (self._shape[0], *view.shape[1:]), (0, *view.strides[1:]))
-            self.shown = view
+        encoding, space = self.statistic.encoding, self.statistic.space
+        self.shown: NDArray[np.float32] = encoding
+        if len(encoding) and space is not None:
+            self.shown = encoding.reshape(len(encoding), *space.shape)
+            if len(encoding) < self._shape[0]:  # one of all copies; broadcast_to answers what torch warns about
+                strides = (0, *self.shown.strides[1:])
+                self.shown = as_strided(self.shown, (self._shape[0], *space.shape), strides)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "shown"}

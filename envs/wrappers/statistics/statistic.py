@@ -13,7 +13,8 @@ from numpy.typing import DTypeLike, NDArray
 from optgap.co.core import InputError
 from optgap.envs.wrappers.places import Place
 
-F32, F64 = NDArray[np.float32], NDArray[np.float64]
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,16 @@ class Setting:
         """R, how many statistics are kept."""
         return self.copies if self.episodic else 1
 
-    def allocate(self, n: int, **arrays: tuple[tuple[int, ...], DTypeLike]) -> tuple[dict[str, NDArray[Any]], F32]:
-        """Zeros: the arrays by name, given by their shapes after the axis R and dtypes, and the encoding (R or 0, n).
+    def allocate(
+        self, size: int, /, **arrays: tuple[tuple[int, ...], DTypeLike]
+    ) -> tuple[dict[str, NDArray[Any]], F32]:
+        """Zeros: the arrays by name, given by their shapes after the axis R and dtypes, and the encoding (R or 0, size).
 
         Raises:
             InputError: they take more than ``max_mib``.
         """
         shapes = {name: ((self.rows, *shape), np.dtype(kind)) for name, (shape, kind) in arrays.items()}
-        shapes["encoding"] = ((self.rows if self.encoded else 0, n), np.dtype(np.float32))
+        shapes["encoding"] = ((self.rows if self.encoded else 0, size), np.dtype(np.float32))
         mib = sum(prod(shape) * kind.itemsize for shape, kind in shapes.values()) / 2**20
         if mib > self.max_mib:
             parts = ", ".join(f"{name} {shape} {kind}" for name, (shape, kind) in shapes.items())
