@@ -88,6 +88,13 @@ class DoorKeyConfig(MiniGridConfig):
 
 
 @dataclass
+class DoorKey8x8Config(DoorKeyConfig):
+    """The same in a room of twice the side: random play hardly ever gets there."""
+
+    id: str = "MiniGrid-DoorKey-8x8-v0"
+
+
+@dataclass
 class FetchConfig(MiniGridConfig):
     """Take, of two objects, the one that the mission names; taking the other ends the episode."""
 
@@ -113,6 +120,20 @@ class KeyCorridorConfig(MiniGridConfig):
     """Find the key, open the locked room, take the ball."""
 
     id: str = "MiniGrid-KeyCorridorS3R1-v0"
+
+
+@dataclass
+class KeyCorridorS3R3Config(KeyCorridorConfig):
+    """The same with three rows of rooms."""
+
+    id: str = "MiniGrid-KeyCorridorS3R3-v0"
+
+
+@dataclass
+class MultiRoomN6Config(MiniGridConfig):
+    """Pass six rooms in a row, a closed door between any two, and reach the goal in the last, within 120 steps."""
+
+    id: str = "MiniGrid-MultiRoom-N6-v0"
 
 
 @dataclass

@@ -54,3 +54,9 @@ for _name, _config in (
 ENVIRONMENTS.register("minigrid", "optgap.envs.minigrid_config:MiniGridConfig")
 for _name in ("DoorKey", "Fetch", "FourRooms", "GoToDoor", "KeyCorridor", "RedBlueDoors", "Unlock"):
     ENVIRONMENTS.register(f"minigrid-{_name.lower()}", f"optgap.envs.minigrid_config:{_name}Config")
+for _name, _config in (
+    ("doorkey-8x8", "DoorKey8x8"),
+    ("keycorridor-s3r3", "KeyCorridorS3R3"),
+    ("multiroom-n6", "MultiRoomN6"),
+):
+    ENVIRONMENTS.register(f"minigrid-{_name}", f"optgap.envs.minigrid_config:{_config}Config")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,7 +24,7 @@ def require_whole(name: str, value: Any, least: int, most: float, none: bool = F
     """Raise :class:`InputError` unless ``value`` is an integer in least..most, or None where ``none`` allows it."""
     if none and value is None:
         return
-    if not isinstance(value, Integral) or isinstance(value, bool) or not least <= value <= most:
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or not least <= value <= most:
         limit = f" to {most:.0f}" if most < np.inf else ""
         raise InputError(
             f"{name} is {value!r}; expected a whole number from {least}{limit}{' or None' if none else ''}"
@@ -34,7 +33,9 @@ def require_whole(name: str, value: Any, least: int, most: float, none: bool = F
 
 def require_number(name: str, value: Any, above: float, most: float) -> None:
     """Raise :class:`InputError` unless ``value`` is a number greater than ``above`` and at most ``most``."""
-    if not isinstance(value, Real) or isinstance(value, bool) or not above < value <= most:  # NaN compares false
+    if (
+        not isinstance(value, int | float | np.number) or isinstance(value, bool) or not above < value <= most
+    ):  # NaN compares false
         raise InputError(f"{name} is {value!r}; expected a number above {above:g}, at most {most:g}")
 
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from optgap.envs.batched import BatchedEnv
 from optgap.envs.exploration.config import DeepSeaConfig, GridMazeConfig, PointMazeConfig
-from optgap.envs.exploration.deep_sea import DeepSeaBatch
-from optgap.envs.exploration.maze_batch import MazeBatch
 
 
 class OnGrid:
     """Mixin of an environment over a batch that says the shape of its grid."""
 
-    batch: DeepSeaBatch | MazeBatch
+    batch: Any
 
     @property
     def grid_shape(self) -> tuple[int, int]:
         """Rows and columns; ``info["cell"]`` is row * columns + column."""
-        return self.batch.grid_shape
+        shape: tuple[int, int] = self.batch.grid_shape
+        return shape
 
 
 class DeepSeaEnv(OnGrid, BatchedEnv):
@@ -106,7 +107,6 @@ class GridMazeEnv(OnGrid, BatchedEnv):
     """
 
     options_class = GridMazeConfig
-    truncates = True
 
 
 class PointMazeEnv(OnGrid, BatchedEnv):
@@ -152,4 +152,3 @@ class PointMazeEnv(OnGrid, BatchedEnv):
     """
 
     options_class = PointMazeConfig
-    truncates = True

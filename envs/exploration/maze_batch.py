@@ -241,4 +241,5 @@ class GridMazeBatch(MazeBatch):
 
     def observation_space(self) -> spaces.MultiDiscrete:
         """Space of one copy's observation."""
-        return spaces.MultiDiscrete([*self.grid_shape, 2, 2, 2, 2], dtype=np.uint8)
+        dtype: Any = np.uint8
+        return spaces.MultiDiscrete([*self.grid_shape, 2, 2, 2, 2], dtype=dtype)

@@ -17,11 +17,9 @@ class GridMazeVectorEnv(OnGrid, BatchedVectorEnv):
     """Copies of :class:`optgap.envs.exploration.env.GridMazeEnv`; see :class:`optgap.envs.batched.BatchedVectorEnv`."""
 
     options_class = GridMazeConfig
-    truncates = True
 
 
 class PointMazeVectorEnv(OnGrid, BatchedVectorEnv):
     """Copies of :class:`optgap.envs.exploration.env.PointMazeEnv`; see :class:`optgap.envs.batched.BatchedVectorEnv`."""
 
     options_class = PointMazeConfig
-    truncates = True

@@ -23,6 +23,7 @@ from optgap.envs.registry import ENVIRONMENTS
 IDS = sorted(name for name in gym.registry if name.startswith("optgap/"))
 CONFIGS = [ENVIRONMENTS.load(name) for name in ENVIRONMENTS]
 PROBLEM_OF = {config.id: PROBLEMS.load(config.problem) for config in CONFIGS if config.problem is not None}
+ALIKE = {"optgap/DeepSea-v0", "optgap/GridMaze-v0", "optgap/PointMaze-v0"}  # every episode begins in the same state
 LONGEST = 10_000  # steps of an episode that is taken to end
 
 every_id = pytest.mark.parametrize("env_id", IDS)
@@ -114,9 +115,10 @@ def test_seed_and_actions_determine_everything(env_id: str) -> None:
     for a, b in zip(first, second, strict=True):
         assert data_equivalence(a, b, exact=True)
     env = gym.make(env_id)
-    assert not data_equivalence(env.reset(seed=11)[0], env.reset(seed=12)[0], exact=True)
+    alike = env_id in ALIKE
+    assert data_equivalence(env.reset(seed=11)[0], env.reset(seed=12)[0], exact=True) == alike
     again = env.reset(seed=11)[0]
-    assert not data_equivalence(again, env.reset()[0], exact=True)  # episodes differ without a seed
+    assert data_equivalence(again, env.reset()[0], exact=True) == alike  # episodes differ without a seed
 
 
 @every_id
@@ -210,7 +212,9 @@ def test_the_vector_environment_equals_single_ones_seeded_in_a_row(env_id: str) 
     found = [env.reset(seed=seed + i)[0] for i, env in enumerate(singles)]
     ended = np.zeros(copies, np.bool_)
     episodes = 0
-    for _ in range(steps):
+    for step in range(LONGEST):
+        if step >= steps and episodes >= 2 * copies:
+            break
         assert vector.observation_space.contains(batch)
         for i in range(copies):
             assert data_equivalence(row(batch, i), found[i], exact=True)

@@ -31,13 +31,9 @@ def test_a_named_grid_keeps_the_promises_of_gymnasium(name):
 
 
 def test_the_names():
-    assert (
-        sorted(
-            f"minigrid-{name}"
-            for name in ("doorkey", "fetch", "fourrooms", "gotodoor", "keycorridor", "redbluedoors", "unlock")
-        )
-        == NAMES
-    )
+    plain = ["doorkey", "fetch", "fourrooms", "gotodoor", "keycorridor", "redbluedoors", "unlock"]
+    sized = ["doorkey-8x8", "keycorridor-s3r3", "multiroom-n6"]
+    assert sorted(f"minigrid-{name}" for name in plain + sized) == sorted(NAMES)
 
 
 def test_cells_keep_their_codes():
