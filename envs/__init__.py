@@ -8,6 +8,7 @@ if __name__ == "envs":
 SCHEDULING = "optgap.envs.scheduling"
 ROUTING = "optgap.envs.routing"
 SLICING = "optgap.envs.slicing"
+AGV = "optgap.envs.agv"
 EXPLORATION = "optgap.envs.exploration"
 
 # id -> entry points of the single and of the natively batched environment, imported when the first one is made
@@ -24,6 +25,7 @@ ENTRY_POINTS = {
     "optgap/TinySlicing-v0": (f"{SLICING}.tiny:TinySlicingEnv", f"{SLICING}.tiny:TinySlicingVectorEnv"),
     "optgap/KP-v0": (f"{ROUTING}.env:KnapsackEnv", f"{ROUTING}.vector_env:KnapsackVectorEnv"),
     "optgap/NetworkSlicing-v0": (f"{SLICING}.env:SlicingEnv", f"{SLICING}.vector_env:SlicingVectorEnv"),
+    "optgap/AGV-v0": (f"{AGV}.env:AGVEnv", f"{AGV}.vector_env:AGVVectorEnv"),
     "optgap/DeepSea-v0": (f"{EXPLORATION}.env:DeepSeaEnv", f"{EXPLORATION}.vector_env:DeepSeaVectorEnv"),
     "optgap/GridMaze-v0": (f"{EXPLORATION}.env:GridMazeEnv", f"{EXPLORATION}.vector_env:GridMazeVectorEnv"),
     "optgap/PointMaze-v0": (f"{EXPLORATION}.env:PointMazeEnv", f"{EXPLORATION}.vector_env:PointMazeVectorEnv"),

@@ -22,8 +22,12 @@ Seen = Observation | NDArray[Any]  # what an agent sees: named arrays, or one
 class EpisodeBatch(Protocol):
     """B episodes on instances of one problem, over compiled dynamics. ``observation`` and ``info`` are arrays of B rows."""
 
-    done: NDArray[np.bool_]  # (B,) whether the episode has ended
     constants: Sequence[str]  # observations that stay as they are over an episode
+
+    @property
+    def done(self) -> NDArray[np.bool_]:
+        """(B,) whether the episode has ended."""
+        ...
 
     @property
     def reward(self) -> NDArray[np.float64]:
@@ -88,6 +92,12 @@ class MaskedBatch(Protocol):
         ...
 
 
+class EndedBatch(Protocol):
+    """A batch some of whose episodes end by termination and some by truncation: it says which, in place of ``truncates``."""
+
+    truncated: NDArray[np.bool_]  # (B,) whether the episode has ended by truncation
+
+
 class Options(Protocol):
     """A dataclass of an environment's arguments."""
 
@@ -144,10 +154,17 @@ def read_actions(space: spaces.Space[Any], actions: Any, copies: int) -> NDArray
     return found.astype(np.int64 if discrete else np.float64, copy=False)
 
 
+def truncations(batch: EpisodeBatch, truncates: bool) -> NDArray[np.bool_]:
+    """(B,) whose end is a truncation, the caller's to keep: what an :class:`EndedBatch` says, or all that have ended."""
+    found: NDArray[np.bool_] = getattr(batch, "truncated", batch.done & truncates)
+    return found.copy()
+
+
 class BatchedEnv(gym.Env[Any, Any]):
     """A single environment over a batch of one. A subclass documents it and names the class of its arguments.
 
-    ``truncates`` says whether an episode's end is a truncation: the task would go on.
+    ``truncates`` says whether an episode's end is a truncation: the task would go on. Where both kinds of end occur, the
+    batch is an :class:`EndedBatch`.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array", "ansi"], "render_fps": 10}  # noqa: RUF012 (Gymnasium's form)
@@ -180,8 +197,8 @@ class BatchedEnv(gym.Env[Any, Any]):
         if isinstance(self.action_space, spaces.Discrete) and not self.action_space.contains(action):
             raise InvalidActionError(f"action is {action!r}; expected an integer of {self.action_space}")
         self.batch.step(read_actions(self.action_space, [action], 1), self._none)
-        ended = bool(self.batch.done[0])
-        terminated, truncated = ended and not self.truncates, ended and self.truncates
+        truncated = bool(truncations(self.batch, self.truncates)[0])
+        terminated = bool(self.batch.done[0]) and not truncated
         return self._observation(), float(self.batch.reward[0]), terminated, truncated, self._info()
 
     def render(self) -> Any:
@@ -277,9 +294,8 @@ class BatchedVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             self.batch.reset(self._ended, self._rngs)
             self._constants = {}
         self._ended[:] = self.batch.done
-        reward, ended, never = self.batch.reward.copy(), self._ended.copy(), np.zeros(self.num_envs, np.bool_)
-        terminated, truncated = (never, ended) if self.truncates else (ended, never)
-        return self._observation(), reward, terminated, truncated, self._info()
+        truncated = truncations(self.batch, self.truncates)
+        return self._observation(), self.batch.reward.copy(), self._ended & ~truncated, truncated, self._info()
 
     def _observation(self) -> Seen:
         seen = self.batch.observation()

@@ -41,6 +41,7 @@ ENVIRONMENTS.register("slicing", "optgap.envs.slicing.config:SlicingConfig")
 ENVIRONMENTS.register("deepsea", "optgap.envs.exploration.config:DeepSeaConfig")
 ENVIRONMENTS.register("gridmaze", "optgap.envs.exploration.config:GridMazeConfig")
 ENVIRONMENTS.register("pointmaze", "optgap.envs.exploration.config:PointMazeConfig")
+ENVIRONMENTS.register("agv", "optgap.envs.agv.config:AGVConfig")
 ENVIRONMENTS.register("gym", "optgap.envs.gym_config:GymConfig")
 for _name, _config in (
     ("cartpole", "CartPole"),

@@ -1,0 +1,1 @@
+"""Automated guided vehicles: optgap/AGV-v0."""

@@ -1,0 +1,75 @@
+"""Arguments of ``optgap/AGV-v0``, which are its training configuration ``env=agv`` too."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from optgap.co.core import InputError
+from optgap.co.dynamics.agv import CELL, make_rules
+from optgap.co.problems.path_planning import PATH_PLANNING, PathPlanningInstance
+from optgap.envs.agv.batch import AGVBatch
+from optgap.envs.batched import MadeById
+
+MAX_STEPS = {"simple-static": 2000, "simple-dynamic": 2000, "complex-static": 3000, "complex-dynamic": 4000}
+OTHER_MAX_STEPS = 2000  # of a warehouse, and of a map
+
+
+@dataclass
+class AGVConfig(MadeById):
+    """``env=agv``; documented with the environment."""
+
+    scene: str = "simple-static"
+    kinematics: str = "differential"
+    collision: str = "stop"
+    beams: int = 24
+    lidar_range: float = 8.0
+    dt: float = 0.2
+    max_steps: int | None = None
+    map: Any = None
+    size: Any = None
+
+    problem: ClassVar[str | None] = None  # its return is success; an agent's path is compared with the shortest one
+    figures: ClassVar[tuple[str, ...]] = ("success",)
+    id: ClassVar[str] = "optgap/AGV-v0"
+
+    def __post_init__(self) -> None:
+        for name, known in (("kinematics", ("differential", "car")), ("collision", ("stop", "end"))):
+            if getattr(self, name) not in known:
+                raise InputError(f"{name} is {getattr(self, name)!r}; expected one of {', '.join(known)}")
+        for name in ("dt", "lidar_range"):
+            value = getattr(self, name)
+            if not (isinstance(value, int | float) and 0 < value < math.inf):
+                raise InputError(f"{name} is {value!r}; expected a finite number above 0")
+        for name, least in (("beams", 0), ("max_steps", 1)):
+            value = getattr(self, name)
+            if not ((isinstance(value, int) and value >= least) or (name == "max_steps" and value is None)):
+                raise InputError(f"{name} is {value!r}; expected a whole number of at least {least}")
+        if self.size is not None and not isinstance(self.size, Mapping):
+            raise InputError(f"size is {self.size!r}; expected arguments of the scene by name")
+        if (self.map is None) == (self.scene == "map"):
+            raise InputError(f"scene is {self.scene!r} and map is {self.map!r}; expected a map with scene 'map' alone")
+        if isinstance(self.map, Path):
+            self.map = str(self.map)
+
+    def draw(self, rng: np.random.Generator) -> PathPlanningInstance:
+        """A random instance of the scene."""
+        given = {} if self.map is None else {"map": self.map}
+        return PATH_PLANNING.generate(rng, scene=self.scene, dt=float(self.dt), **given, **(self.size or {}))
+
+    def batch(self, copies: int) -> AGVBatch:
+        """``copies`` episodes over one kernel: what the environments face, and what fast rollouts use directly."""
+        bounds = self.draw(np.random.default_rng(0)).bounds
+        steps = MAX_STEPS.get(self.scene, OTHER_MAX_STEPS) if self.max_steps is None else int(self.max_steps)
+        return AGVBatch(
+            copies,
+            self.draw,
+            rules=make_rules(self.kinematics == "car", self.collision == "end", int(self.beams), self.lidar_range),
+            max_steps=steps,
+            grid_shape=(math.ceil((bounds[3] - bounds[1]) / CELL), math.ceil((bounds[2] - bounds[0]) / CELL)),
+        )
