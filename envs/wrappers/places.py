@@ -68,8 +68,9 @@ def find_place(env: Any, place: Place | Where | None) -> Place:
     """The place of a single or vector environment's agent.
 
     Args:
-        env: has ``info["cell"]`` and ``info["position"]``, and attributes ``grid_shape`` and ``position_bounds``; or is
-            of MiniGrid, whose ``agent_pos`` is read.
+        env: has ``info["cell"]`` and ``info["position"]``, and attributes ``grid_shape`` and ``position_bounds``
+            (without the latter, positions are x and y in cells of the grid); or is of MiniGrid, whose ``agent_pos`` is
+            read.
         place: what tells it instead; a callable leaves the attributes to the environment.
     """
     inner = env.unwrapped
@@ -80,8 +81,10 @@ def find_place(env: Any, place: Place | Where | None) -> Place:
         width, height = singles[0].width, singles[0].height
         where: Where = AgentPositions(singles, width) if hasattr(inner, "envs") else AgentPosition(inner, width)
         return Place(where, (height, width), ((0, 0), (width - 1, height - 1)))
-    grid_shape, position_bounds = (getattr(singles[0], name, None) for name in ("grid_shape", "position_bounds"))
-    return Place(place or from_info, grid_shape, position_bounds)
+    grid_shape, bounds = (getattr(singles[0], name, None) for name in ("grid_shape", "position_bounds"))
+    if bounds is None and grid_shape is not None:
+        bounds = ((0, 0), grid_shape[::-1])
+    return Place(place or from_info, grid_shape, bounds)
 
 
 def from_info(observation: Any, info: Mapping[str, Any]) -> tuple[Any, Any]:

@@ -91,6 +91,7 @@ def visit(
         row = b if episodic else 0
         if episodic and fresh[b]:
             n[row] = 0
-        visited[row, n[row] % memory] = x[b]
+        for i in range(x.shape[1]):
+            visited[row, n[row] % memory, i] = x[b, i]
         n[row] += 1
     return -1
