@@ -116,10 +116,11 @@ def write_checkpoint(
         InputError: the folder cannot be written, or a configuration cannot be expressed in json.
     """
     path = Path(path)
+    environment = getattr(agent.env_config, "plain", agent.env_config)  # what the agent wraps it in, config says
     state = {
         "format": FORMAT_VERSION,
         "agent": _import_string(type(agent)),
-        "environment": {"class": _import_string(type(agent.env_config)), "fields": _fields(agent.env_config)},
+        "environment": {"class": _import_string(type(environment)), "fields": _fields(environment)},
         "config": {"class": _import_string(type(agent.config)), "fields": _fields(agent.config)},
         "seed": seed,
         "steps": agent.steps,

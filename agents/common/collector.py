@@ -28,9 +28,13 @@ class Collector:
         length: T.
         to_environment: actions of the policy -> actions of the environment.
         costs: names of the constraints, whose costs ``info["cost"]`` (B, m) are the rollout's further streams.
+        figures: names of episodes' figures: what ``info[name]`` (B,) is at an episode's last step.
+        intrinsic: after the costs there is one more stream, which holds ``info["intrinsic_reward"]`` (B,); zeros where
+            the info has none, for bonuses that are computed from the rollout.
 
     Raises:
-        InputError: the environment's autoreset mode is another, or (while playing) its costs are missing or malformed.
+        InputError: the environment's autoreset mode is another, or (while playing) its costs are missing or malformed,
+            or a figure is missing.
     """
 
     def __init__(
@@ -39,17 +43,24 @@ class Collector:
         length: int,
         to_environment: Callable[[NDArray[Any]], NDArray[Any]],
         costs: Sequence[str] = (),
+        figures: Sequence[str] = (),
+        intrinsic: bool = False,
     ) -> None:
         mode = env.metadata.get("autoreset_mode")
         if mode not in (AutoresetMode.NEXT_STEP, AutoresetMode.NEXT_STEP.value):
             raise InputError(f"vector environment {env} has autoreset mode {mode}; expected AutoresetMode.NEXT_STEP")
         self.env, self.length, self.to_environment = env, length, to_environment
-        self.costs = tuple(costs)
+        self.costs, self.figures, self.intrinsic = tuple(costs), tuple(figures), intrinsic
         self._masks = mask_source(env)
         self._observation: Tree = None
         self._resetting = np.zeros(env.num_envs, dtype=np.bool_)
         self._returns = np.zeros(env.num_envs)
         self._lengths = np.zeros(env.num_envs, dtype=np.int64)
+
+    @property
+    def observation(self) -> Tree:
+        """(B, ...) what was observed last: after :meth:`collect`, what its last step led to."""
+        return self._observation
 
     def reset(self, seed: int) -> None:
         """Start new episodes in all environments; ``seed`` determines everything that follows."""
@@ -61,25 +72,30 @@ class Collector:
     def collect(self, act: Act) -> tuple[RolloutBuffer, dict[str, float]]:
         """T steps of all environments, and figures of them.
 
-        They are the mean return and length of the episodes that ended, and the mean costs of a step, ``cost/<name>``.
+        They are the mean return, length and figures of the episodes that ended, ``episode/<name>``, and the mean costs
+        of a step, ``cost/<name>``.
         """
-        buffer = RolloutBuffer(self.length, self.env.num_envs, len(self.costs))
+        buffer = RolloutBuffer(self.length, self.env.num_envs, len(self.costs) + self.intrinsic)
         returns: list[float] = []
         lengths: list[int] = []
+        figures: dict[str, list[float]] = {name: [] for name in self.figures}
         for t in range(self.length):
             masks = self._masks() if self._masks is not None else None
             decision = act(self._observation, masks)
             buffer.decide(t, self._observation, masks, decision, ~self._resetting)
             answer = self.env.step(self.to_environment(decision.actions))
             self._observation, rewards, terminated, truncated, info = answer
-            costs = costs_of(info, self.costs, ~self._resetting) if self.costs else None
-            buffer.outcome(t, rewards, terminated, truncated, costs)
+            buffer.outcome(t, rewards, terminated, truncated, self._streams(info))
             self._returns += rewards
             self._lengths += ~self._resetting
             ended = np.asarray(terminated | truncated, dtype=np.bool_)
             if ended.any():
                 returns += self._returns[ended].tolist()
                 lengths += self._lengths[ended].tolist()
+                for name, found in figures.items():
+                    if name not in info:
+                        raise InputError(f"the vector environment's info has no {name!r}, a figure of its episodes")
+                    found += np.asarray(info[name], np.float64)[ended].tolist()
                 self._returns[ended] = 0.0
                 self._lengths[ended] = 0
             self._resetting = ended.copy()
@@ -90,10 +106,20 @@ class Collector:
         statistics = {"episode/count": float(len(returns))}
         if returns:
             statistics |= {"episode/return": float(np.mean(returns)), "episode/length": float(np.mean(lengths))}
+            statistics |= {f"episode/{name}": float(np.mean(found)) for name, found in figures.items()}
         if buffer.valid.any():
             means = buffer.streams[buffer.valid].mean(axis=0, dtype=np.float64)
-            statistics |= {f"cost/{name}": float(mean) for name, mean in zip(self.costs, means, strict=True)}
+            statistics |= {f"cost/{name}": float(mean) for name, mean in zip(self.costs, means, strict=False)}
         return buffer, statistics
+
+    def _streams(self, info: Mapping[str, Any]) -> NDArray[np.float64] | None:
+        """(B, K) further rewards of a step."""
+        valid = ~self._resetting
+        costs = costs_of(info, self.costs, valid) if self.costs else None
+        if not self.intrinsic:
+            return costs
+        bonus = np.where(valid, info.get("intrinsic_reward", 0.0), 0.0)[:, None]
+        return bonus if costs is None else np.concatenate([costs, bonus], axis=1)
 
 
 def costs_of(info: Mapping[str, Any], names: Sequence[str], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -135,6 +161,11 @@ def mask_source(env: VectorEnv[Any, Any, Any]) -> Callable[[], NDArray[np.bool_]
     if isinstance(inner, SyncVectorEnv) and all(single.has_wrapper_attr("action_masks") for single in inner.envs):
         return lambda: np.stack([np.asarray(masks, dtype=np.bool_) for masks in inner.call("action_masks")])
     return None
+
+
+def figures_of(env_config: Any) -> tuple[str, ...]:
+    """Names of the figures of an episode that ``info`` holds besides the return; none where ``env_config`` has none."""
+    return tuple(getattr(env_config, "figures", ()))
 
 
 def spaces_of(env_config: Any) -> tuple[gym.Space[Any], gym.Space[Any]]:

@@ -151,3 +151,17 @@ AGENTS.register(
         "optgap.agents.sac.recipes:BY_ENVIRONMENT",
     ),
 )
+for _name, _class, _config, _recipes in (
+    ("rnd-ppo", "ExploringPPO", "RNDPPO", "RND_PPO"),
+    ("sofe-ppo", "ExploringPPO", "SOFEPPO", "SOFE_PPO"),
+    ("sofe-a2c", "ExploringA2C", "SOFEA2C", "A2C"),
+    ("sofe-dqn", "ExploringDQN", "SOFEDQN", "DQN"),
+):
+    AGENTS.register(
+        _name,
+        AgentEntry(
+            f"optgap.agents.exploration.agents:{_class}",
+            f"optgap.agents.exploration.config:{_config}Config",
+            f"optgap.agents.exploration.recipes:{_recipes}",
+        ),
+    )

@@ -19,11 +19,11 @@ import torch
 from numpy.typing import NDArray
 
 from optgap.agents.common.checkpoint import STATE, import_trusted, read_checkpoint, write_checkpoint
-from optgap.agents.common.collector import Collector, spaces_of
+from optgap.agents.common.collector import Collector, figures_of, spaces_of
 from optgap.agents.common.contracts import Callback
 from optgap.agents.common.policies import load_policy
 from optgap.agents.common.replay import Replay
-from optgap.agents.common.rollout import Decision
+from optgap.agents.common.rollout import Decision, RolloutBuffer
 from optgap.agents.common.seeding import Stream, derived_seed, seed_learner, separate_generators
 from optgap.agents.common.tensors import Tree, is_single, map_tree, resolve_device
 from optgap.co.core import InputError
@@ -102,6 +102,8 @@ class OffPolicyAgent:
     """
 
     config_class: ClassVar[type[OffPolicyConfig]]
+    intrinsic: ClassVar[bool] = False
+    """Whether a rollout has a stream of bonuses, see :class:`optgap.agents.common.collector.Collector`."""
 
     def __init__(
         self, env_config: EnvironmentConfig, config: OffPolicyConfig | None = None, seed: int = 0, device: str = "cpu"
@@ -134,6 +136,7 @@ class OffPolicyAgent:
                 if self._collector is None or self.updates % self.config.checkpoint_interval == 0:
                     self._collector = self._restart()
                 rollout, metrics = self._collector.collect(self._play)
+                self._prepare(rollout)
                 observation, masks = self._last
                 self.replay.add(rollout, observation, masks, self.config.gamma, self.config.n_steps)
                 taken = int(rollout.valid.sum())
@@ -196,6 +199,9 @@ class OffPolicyAgent:
         checkpoint.restore(agent, agent.policy, agent.policy.optimizer)
         return agent
 
+    def _prepare(self, rollout: RolloutBuffer) -> None:
+        """Change the rewards of a new rollout, in place, to those that are remembered."""
+
     def _require_actions(self, space: gym.Space[Any]) -> NDArray[Any]:
         """One action as the replay stores it; a space that the algorithm cannot act in raises :class:`InputError`."""
         raise NotImplementedError
@@ -223,7 +229,8 @@ class OffPolicyAgent:
         collector = self._collector
         if collector is None:
             env = self.env_config.make_vec(self.config.num_envs)
-            collector = Collector(env, self.config.rollout_length, self._to_environment)
+            acting = self.config.rollout_length, self._to_environment
+            collector = Collector(env, *acting, (), figures_of(self.env_config), self.intrinsic)
         collector.reset(derived_seed(self.seed, self.updates, Stream.ENVIRONMENT))
         self._held_for = 0
         return collector

@@ -6,7 +6,7 @@ import inspect
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from optgap.agents.common.approximator import Approximator, Network, Outputs
 from optgap.agents.common.checkpoint import STATE, import_trusted, read_checkpoint, write_checkpoint
-from optgap.agents.common.collector import Collector, spaces_of
+from optgap.agents.common.collector import Collector, figures_of, spaces_of
 from optgap.agents.common.contracts import Callback
 from optgap.agents.common.normalize import RewardScale
 from optgap.agents.common.on_policy_config import OnPolicyConfig
@@ -48,6 +48,8 @@ class OnPolicyAgent(Generic[Config]):
     """
 
     config_class: type[Config]
+    intrinsic: ClassVar[bool] = False
+    """Whether a rollout has a stream of bonuses, see :class:`optgap.agents.common.collector.Collector`."""
 
     def __init__(
         self, env_config: EnvironmentConfig, config: Config | None = None, seed: int = 0, device: str = "cpu"
@@ -140,7 +142,7 @@ class OnPolicyAgent(Generic[Config]):
             observation = map_tree(lambda array: np.asarray(array)[None], observation)
             action_masks = None if action_masks is None else np.asarray(action_masks)[None]
         masks = None if action_masks is None else np.asarray(action_masks, dtype=np.bool_)
-        distribution = self._distribution(self.approximator.predict(observation), masks)
+        distribution = self._distribution(self._outputs(observation), masks)
         actions = distribution.mode() if deterministic else distribution.sample()
         chosen = self.interface.to_environment(actions.cpu().numpy())
         return (chosen[0] if single else chosen), None
@@ -195,10 +197,16 @@ class OnPolicyAgent(Generic[Config]):
         collector = self._collector
         if collector is None:
             env = self.env_config.make_vec(self.config.num_envs)
-            collector = Collector(env, self.config.rollout_length, self.interface.to_environment, self.streams)
+            costs = () if self.intrinsic else self.streams
+            acting = self.config.rollout_length, self.interface.to_environment
+            collector = Collector(env, *acting, costs, figures_of(self.env_config), self.intrinsic)
         collector.reset(derived_seed(self.seed, self.updates, Stream.ENVIRONMENT))
         self.reward_scale.reset()
         return collector
+
+    def _outputs(self, observation: Tree) -> Outputs:
+        """What :meth:`predict` acts by."""
+        return self.approximator.predict(observation)
 
     def _act(self, observation: Tree, masks: NDArray[np.bool_] | None) -> Decision:
         """Sampled actions, their log-probabilities, and values."""

@@ -1,0 +1,204 @@
+"""Hyperparameters of agents that explore by bonuses, and the environment that such an agent plays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from optgap.agents.a2c.config import A2CConfig
+from optgap.agents.common.on_policy_config import require
+from optgap.agents.dqn.config import DQNConfig
+from optgap.agents.ppo.config import PPOConfig
+
+STATIONARY = ("count", "first-visit", "e3b", "smax")
+"""Bonuses whose sufficient statistic is finite."""
+COUNTED = (*STATIONARY, "knn")
+"""Bonuses that the environment's wrapper gives."""
+LEARNED = ("rnd", "icm", "disagreement")
+"""Bonuses that a network gives."""
+
+
+@dataclass(frozen=True)
+class IntrinsicConfig:
+    """An environment whose ``info`` has the bonus of each step; with ``sofe`` its statistic is observed.
+
+    The reward stays the environment's own. Everything else that the plain configuration has, this one has too. It is
+    made from an agent's configuration, so a checkpoint keeps the plain one alone.
+    """
+
+    plain: Any
+    """The environment's configuration."""
+    bonus: str
+    sofe: bool
+    episodic: bool
+    statistic: Mapping[str, NDArray[Any]] | None = field(default=None, compare=False)
+    """What a lifetime bonus knows when an environment is made; None: nothing."""
+
+    def make(self, **overrides: Any) -> gym.Env[Any, Any]:
+        """One environment."""
+        from optgap.envs.wrappers.intrinsic import IntrinsicReward
+
+        env = IntrinsicReward(self.plain.make(**overrides), **self._arguments())
+        if self.statistic is not None:
+            env.restore_statistic({name: np.array(array) for name, array in self.statistic.items()})
+        return env
+
+    def make_vec(self, num_envs: int, **overrides: Any) -> gym.vector.VectorEnv[Any, Any, Any]:
+        """``num_envs`` copies, autoreset mode NEXT_STEP."""
+        from optgap.envs.wrappers.intrinsic import IntrinsicRewardVector
+
+        env = IntrinsicRewardVector(self.plain.make_vec(num_envs, **overrides), **self._arguments())
+        if self.statistic is not None:
+            env.restore_statistic({name: np.array(array) for name, array in self.statistic.items()})
+        return env
+
+    def _arguments(self) -> dict[str, Any]:
+        return {"bonus": self.bonus, "coefficient": 0.0, "sofe": self.sofe, "episodic": self.episodic}
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "plain" or name.startswith("__"):  # asked before there is one, by copy and pickle
+            raise AttributeError(name)
+        return getattr(self.plain, name)
+
+
+@dataclass
+class Exploration:
+    """What agents that explore by a bonus add to others.
+
+    Raises:
+        InputError: a value is out of its range, or the bonus has no finite statistic that could be observed.
+    """
+
+    bonus: str = "count"
+    """"none"; of visits: "count", "first-visit", "e3b", "smax", "knn"; of networks: "rnd", "icm", "disagreement"."""
+    sofe: bool = False
+    """Observe the bonus's sufficient statistic (Castanyer et al. 2024, arXiv 2310.18144)."""
+    episodic: bool = True
+    """Whether the statistic of visits begins anew in each episode, or is one over all copies and episodes."""
+    bonus_coefficient: float = 1.0
+    """Weight of the bonus."""
+    extrinsic_coefficient: float = 1.0
+    """Weight of the environment's reward."""
+    normalize_bonus: bool = False
+    """Divide bonuses by the running standard deviation of their discounted sum (arXiv 1810.12894, section 2.4)."""
+    intrinsic_gamma: float = 0.99
+    """Discount factor of bonuses where they have a value head of their own, and of :attr:`normalize_bonus`."""
+    bonus_hidden_sizes: list[int] = field(default_factory=lambda: [128, 128])
+    """Widths of the hidden layers of a bonus that is learned."""
+    bonus_features: int = 64
+    """Outputs of its random or learned features."""
+    bonus_learning_rate: float = 1e-4
+    """Its step size."""
+    bonus_epochs: int = 4
+    """Its passes over the part of a rollout that it learns from."""
+    bonus_share: float = 0.25
+    """That part, in (0, 1]: bonuses of many copies would vanish too fast if all of it were learned from."""
+    bonus_minibatch_size: int = 256
+    """At most so many transitions in one of its gradient steps."""
+
+    def check_exploration(self) -> None:
+        """Raise an :class:`InputError` where a value is out of its range."""
+        known = ("none", *COUNTED, *LEARNED)
+        require(self, "bonus", self.bonus in known, f"one of {', '.join(known)}")
+        require(self, "sofe", not self.sofe or self.bonus in STATIONARY, f"false with bonus {self.bonus!r}, which has no "
+                f"finite statistic; {', '.join(STATIONARY)} have")  # fmt: skip
+        for name in ("bonus_coefficient", "extrinsic_coefficient"):
+            require(self, name, 0 <= getattr(self, name) < math.inf, "a number of at least 0")
+        require(self, "intrinsic_gamma", 0 <= self.intrinsic_gamma <= 1, "a number in [0, 1]")
+        require(
+            self, "bonus_hidden_sizes", all(size >= 1 for size in self.bonus_hidden_sizes), "integers of at least 1"
+        )
+        for name in ("bonus_features", "bonus_epochs", "bonus_minibatch_size"):
+            require(self, name, getattr(self, name) >= 1, "an integer of at least 1")
+        require(self, "bonus_learning_rate", self.bonus_learning_rate > 0, "a number above 0")
+        require(self, "bonus_share", 0 < self.bonus_share <= 1, "a number in (0, 1]")
+
+
+@dataclass
+class TwoHeads:
+    """How an actor-critic combines rewards and bonuses."""
+
+    two_headed: bool = False
+    """Give bonuses a value head, a discount factor and advantages of their own, and add up advantages (arXiv
+    1810.12894, section 2.3); otherwise rewards and bonuses are added up."""
+    intrinsic_episodic: bool = True
+    """Whether the value of bonuses ends with an episode, or goes on into the next one. With two heads alone."""
+
+
+@dataclass
+class ExploringPPOConfig(PPOConfig, Exploration, TwoHeads):
+    """PPO that explores by a bonus."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_exploration()
+
+
+@dataclass
+class RNDPPOConfig(ExploringPPOConfig):
+    """Random network distillation as published (Burda et al. 2019, arXiv 1810.12894, table 4), on perceptrons."""
+
+    bonus: str = "rnd"
+    two_headed: bool = True
+    intrinsic_episodic: bool = False
+    gamma: float = 0.999
+    intrinsic_gamma: float = 0.99
+    extrinsic_coefficient: float = 2.0
+    bonus_coefficient: float = 1.0
+    normalize_bonus: bool = True
+    num_envs: int = 32
+    epochs: int = 4
+    minibatch_size: int = 1024
+    clip_range: float = 0.1
+    learning_rate: float = 1e-4
+    entropy_coefficient: float = 0.001
+    normalize_observation: bool = True
+    bonus_share: float = 1.0  # the paper's for 32 copies; 0.25 for 128
+
+
+@dataclass
+class SOFEPPOConfig(ExploringPPOConfig):
+    """PPO that sees its own visits (Castanyer et al. 2024, arXiv 2310.18144)."""
+
+    bonus: str = "count"
+    sofe: bool = True
+
+
+@dataclass
+class ExploringA2CConfig(A2CConfig, Exploration, TwoHeads):
+    """A2C that explores by a bonus."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_exploration()
+
+
+@dataclass
+class SOFEA2CConfig(ExploringA2CConfig):
+    """A2C that sees its own visits."""
+
+    bonus: str = "count"
+    sofe: bool = True
+
+
+@dataclass
+class ExploringDQNConfig(DQNConfig, Exploration):
+    """Deep Q-learning that explores by a bonus. What is remembered is the reward with the bonus of that time."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_exploration()
+
+
+@dataclass
+class SOFEDQNConfig(ExploringDQNConfig):
+    """Deep Q-learning that sees its own visits."""
+
+    bonus: str = "count"
+    sofe: bool = True

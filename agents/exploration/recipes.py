@@ -1,0 +1,93 @@
+"""Hyperparameters of agents that explore, by environment: first guesses, not tuned yet."""
+
+from __future__ import annotations
+
+from optgap.agents.common.contracts import Recipe
+
+# Deep Sea as in DeRL (Schaefer et al. 2022, arXiv 2107.08966): A2C with 4 copies, 5 steps, entropy 1e-4, gamma 0.99.
+_DEEP_SEA_A2C: Recipe = {
+    "num_envs": 4,
+    "rollout_length": 5,
+    "learning_rate": 1e-3,
+    "entropy_coefficient": 1e-4,
+    "gamma": 0.99,
+    "checkpoint_interval": 2500,
+    "episodic": False,
+}
+_DEEP_SEA: Recipe = {
+    "num_envs": 16,
+    "rollout_length": 128,
+    "epochs": 4,
+    "minibatch_size": 256,
+    "learning_rate": 1e-3,
+    "gamma": 0.99,
+    "checkpoint_interval": 100,
+    "episodic": False,
+}
+_MAZE: Recipe = {
+    "num_envs": 32,
+    "rollout_length": 128,
+    "epochs": 4,
+    "minibatch_size": 512,
+    "learning_rate": 5e-4,
+    "entropy_coefficient": 0.01,
+    "checkpoint_interval": 50,
+}
+_MINIGRID: Recipe = {
+    "num_envs": 32,
+    "rollout_length": 128,
+    "epochs": 4,
+    "minibatch_size": 512,
+    "learning_rate": 3e-4,
+    "entropy_coefficient": 5e-3,
+    "gamma": 0.99,
+    "bonus_coefficient": 0.05,
+    "checkpoint_interval": 100,
+}
+_ROOMS = (
+    "doorkey",
+    "fetch",
+    "fourrooms",
+    "gotodoor",
+    "keycorridor",
+    "multiroom",
+    "redbluedoors",
+    "unlock",
+)
+# An episode has thousands of steps: rollouts are short beside it, and checkpoints, which begin new ones, are rare.
+_AGV: Recipe = {
+    "num_envs": 64,
+    "rollout_length": 256,
+    "epochs": 4,
+    "minibatch_size": 2048,
+    "learning_rate": 3e-4,
+    "gamma": 0.999,
+    "entropy_coefficient": 1e-3,
+    "clip_range": 0.2,
+    "hidden_sizes": [128, 128],
+    "checkpoint_interval": 100,
+}
+_MINIGRIDS = ("minigrid", *(f"minigrid-{room}" for room in _ROOMS))
+
+SOFE_PPO: dict[str, Recipe] = {
+    "deepsea": _DEEP_SEA,
+    "gridmaze": _MAZE,
+    "pointmaze": _MAZE,
+    "agv": _AGV,
+    **dict.fromkeys(_MINIGRIDS, _MINIGRID),
+}
+RND_PPO: dict[str, Recipe] = {
+    "deepsea": {key: value for key, value in _DEEP_SEA.items() if key != "episodic"},
+    "gridmaze": _MAZE,
+    "pointmaze": _MAZE,
+    "agv": {**_AGV, "bonus_share": 0.25},
+    **{name: {key: value for key, value in _MINIGRID.items() if key != "bonus_coefficient"} for name in _MINIGRIDS},
+}
+A2C: dict[str, Recipe] = {
+    "deepsea": _DEEP_SEA_A2C,
+    "gridmaze": {"num_envs": 32, "rollout_length": 16, "learning_rate": 1e-3, "entropy_coefficient": 0.01},
+    "pointmaze": {"num_envs": 32, "rollout_length": 16, "learning_rate": 1e-3, "entropy_coefficient": 0.01},
+}
+DQN: dict[str, Recipe] = {
+    "deepsea": {"hidden_sizes": [128, 128], "learning_rate": 5e-4, "final_epsilon": 0.02, "episodic": False},
+}

@@ -1,0 +1,98 @@
+"""Bonuses that are learned, and the first of them: random network distillation (Burda et al. 2019, arXiv 1810.12894)."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import gymnasium as gym
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from optgap.agents.nn.distributions import ActionInterface
+from optgap.agents.nn.mlp import RunningScale, flat_size, mlp
+
+CLIP = 5.0  # of normalized observations (section 2.4)
+
+
+class Transitions(NamedTuple):
+    """N steps; none is one that only resets."""
+
+    observations: Tensor  # (N, F) float32, flattened
+    actions: Tensor  # (N, ...) as the policy means them
+    next_observations: Tensor  # (N, F)
+
+    def select(self, rows: Tensor) -> Transitions:
+        """Those at ``rows`` (M,)."""
+        return Transitions(*(part[rows] for part in self))
+
+
+class BonusSettings(Protocol):
+    """The part of a configuration that a learned bonus reads."""
+
+    bonus_hidden_sizes: list[int]
+    bonus_features: int
+
+
+class LearnedBonus(nn.Module):
+    """A bonus that networks give, on observations less their running mean, over their running standard deviation.
+
+    Args:
+        observations: space of observations.
+        actions: space of actions.
+        interface: of the policy's actions.
+        config: widths.
+    """
+
+    def __init__(
+        self, observations: gym.Space[Any], actions: gym.Space[Any], interface: ActionInterface, config: BonusSettings
+    ) -> None:
+        super().__init__()
+        self.inputs, self.outputs = flat_size(observations), config.bonus_features
+        self.hidden, self.interface = list(config.bonus_hidden_sizes), interface
+        self.scale = RunningScale(self.inputs)
+        self.build(actions)
+
+    def build(self, actions: gym.Space[Any]) -> None:
+        """Make the networks."""
+        raise NotImplementedError
+
+    def observe(self, seen: Transitions) -> None:
+        """Take a rollout into the running moments, before its bonuses are computed."""
+        self.scale.observe(seen.next_observations)
+
+    def bonus(self, seen: Transitions) -> Tensor:
+        """(N,) at least 0, without a gradient."""
+        raise NotImplementedError
+
+    def loss(self, seen: Transitions, rng: np.random.Generator) -> Tensor:
+        """What the networks minimize, ()."""
+        raise NotImplementedError
+
+    def scaled(self, features: Tensor) -> Tensor:
+        normalized: Tensor = self.scale(features)
+        return normalized.clamp(-CLIP, CLIP)
+
+
+class RND(LearnedBonus):
+    """The error of a network that learns to predict the outputs of a fixed random one: large where it learned little.
+
+    Both see the observation that a step led to. The predictor has one hidden layer more.
+    """
+
+    def build(self, actions: gym.Space[Any]) -> None:
+        self.target = mlp([self.inputs, *self.hidden, self.outputs], nn.ReLU).requires_grad_(False)
+        self.predictor = mlp([self.inputs, *self.hidden, *self.hidden[-1:], self.outputs], nn.ReLU)
+
+    def bonus(self, seen: Transitions) -> Tensor:
+        with torch.no_grad():
+            return self._errors(seen)
+
+    def loss(self, seen: Transitions, rng: np.random.Generator) -> Tensor:
+        return self._errors(seen).mean()
+
+    def _errors(self, seen: Transitions) -> Tensor:
+        """(N,) ||f^(s') - f(s')||^2 (section 2.2), a mean over the outputs."""
+        features = self.scaled(seen.next_observations)
+        errors: Tensor = (self.predictor(features) - self.target(features)).square().mean(dim=1)
+        return errors
