@@ -100,3 +100,6 @@ SOLVERS.register("kp/branch-and-bound", "optgap.co.heuristics.knapsack_exact:bra
 for _rule in ("equal_share", "proportional", "latency_greedy", "drift_plus_penalty"):
     SOLVERS.register(f"slicing/{_rule.replace('_', '-')}", f"optgap.co.heuristics.slicing_rules:solve_{_rule}")
 SOLVERS.register("slicing/scip", "optgap.co.exact.slicing_scip:solve")
+SOLVERS.register("mapf/prioritized-planning", "optgap.co.heuristics.prioritized_planning:solve")
+SOLVERS.register("mapf/cbs", "optgap.co.exact.conflict_based_search:solve")
+SOLVERS.register("mapf/scip", "optgap.co.exact.multi_agent_path_finding_scip:solve")

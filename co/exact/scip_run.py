@@ -58,7 +58,7 @@ def run_scip(
         # Between two trees (a restart, the release of the model) SCIP says that the bound equals the incumbent's cost:
         # a bound that closes the gap counts only together with the status that claims it.
         bound, cost = model.getDualbound(), progress.cost
-        if model.getStatus() == "optimal":
+        if model.getStatus() in ("optimal", "infeasible"):
             # SCIP's cost of its solution is a sum over values that are integral up to a tolerance
             progress.proved(cost if abs(bound - cost) <= TOLERANCE * max(1.0, abs(cost)) else bound)
         elif bound < model.getPrimalbound() - (0.5 if progress.integral else TOLERANCE * max(1.0, abs(cost))):
