@@ -152,15 +152,16 @@ AGENTS.register(
     ),
 )
 for _name, _class, _config, _recipes in (
-    ("rnd-ppo", "ExploringPPO", "RNDPPO", "RND_PPO"),
-    ("sofe-ppo", "ExploringPPO", "SOFEPPO", "SOFE_PPO"),
-    ("sofe-a2c", "ExploringA2C", "SOFEA2C", "A2C"),
-    ("sofe-dqn", "ExploringDQN", "SOFEDQN", "DQN"),
+    ("rnd-ppo", "agents:ExploringPPO", "RNDPPO", "RND_PPO"),
+    ("sofe-ppo", "agents:ExploringPPO", "SOFEPPO", "SOFE_PPO"),
+    ("sofe-a2c", "agents:ExploringA2C", "SOFEA2C", "A2C"),
+    ("sofe-dqn", "agents:ExploringDQN", "SOFEDQN", "DQN"),
+    ("derl-a2c", "derl:DeRLA2C", "DeRLA2C", "A2C"),
 ):
     AGENTS.register(
         _name,
         AgentEntry(
-            f"optgap.agents.exploration.agents:{_class}",
+            f"optgap.agents.exploration.{_class}",
             f"optgap.agents.exploration.config:{_config}Config",
             f"optgap.agents.exploration.recipes:{_recipes}",
         ),

@@ -188,6 +188,31 @@ class SOFEA2CConfig(ExploringA2CConfig):
 
 
 @dataclass
+class DeRLA2CConfig(ExploringA2CConfig):
+    """Decoupled reinforcement learning with the settings that its authors found best on Deep Sea."""
+
+    bonus: str = "count"
+    episodic: bool = False
+    num_envs: int = 4
+    rollout_length: int = 5
+    learning_rate: float = 1e-3
+    entropy_coefficient: float = 1e-4
+    checkpoint_interval: int = 2500
+    exploiter_entropy_coefficient: float = 1e-6
+    """Weight of the exploiter's entropy in its loss."""
+    importance_clip: float = 1.0
+    """Largest importance weight of the exploiter."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self, "two_headed", not self.two_headed, "false: the explorer learns from sums of rewards and bonuses")
+        require(self, "importance_clip", self.importance_clip > 0, "a number above 0")
+        require(
+            self, "exploiter_entropy_coefficient", self.exploiter_entropy_coefficient >= 0, "a number of at least 0"
+        )
+
+
+@dataclass
 class ExploringDQNConfig(DQNConfig, Exploration):
     """Deep Q-learning that explores by a bonus. What is remembered is the reward with the bonus of that time."""
 
