@@ -20,7 +20,7 @@ from optgap.envs.wrappers.places import GIVE, Place, Where, find_place
 from optgap.envs.wrappers.statistics.ellipse import Ellipse
 from optgap.envs.wrappers.statistics.gaussian import Gaussian
 from optgap.envs.wrappers.statistics.neighbours import Neighbours
-from optgap.envs.wrappers.statistics.statistic import F64, Setting, Statistic
+from optgap.envs.wrappers.statistics.statistic import F64, Flags, Setting, Statistic
 from optgap.envs.wrappers.statistics.visits import Count, FirstVisit
 
 BONUSES: dict[str, Any] = {
@@ -75,8 +75,8 @@ class Intrinsic:
         kind: tuple[int, np.dtype[Any]] = (0, np.dtype(np.int64)) if cells else (1, np.dtype(np.float64))
         self._index, self._kind = kind
         axes = () if cells else (found.bounds().shape[1],)
-        self._told = axes if copies is None else (copies, *axes)  # shape of what the environment tells
-        self._shape = (copies or 1, *axes)
+        self._single, self._shape = copies is None, (copies or 1, *axes)
+        self._fresh, self._never = np.zeros(copies or 1, np.bool_), np.zeros(copies or 1, np.bool_)
         self.named, self.space = isinstance(space, spaces.Dict), space
         if sofe:
             parts = dict(space.spaces) if isinstance(space, spaces.Dict) else {"observation": space}
@@ -102,28 +102,31 @@ class Intrinsic:
         self.__dict__.update(state)
         self._share()  # a view would have become an array of its own
 
-    def visit(self, observation: Any, info: Mapping[str, Any], fresh: NDArray[np.bool_], bonus: F64) -> F64:
-        """``bonus`` (B,), filled; see :meth:`optgap.envs.wrappers.statistics.statistic.Statistic.visit`."""
-        told = self.where(observation, info)[self._index]
-        try:
-            place = np.asarray(told, self._kind)
-        except (TypeError, ValueError):
-            place = None
-        if place is None or place.shape != self._told:
-            raise self._unknown(told)
-        bad = self.statistic.visit(place.reshape(self._shape), fresh, bonus)
-        if bad >= 0:
+    def first(self, observation: Any, info: Mapping[str, Any], bonus: F64) -> F64:
+        """``bonus`` (B,), filled with zeros, where all copies start an episode."""
+        self._fresh[:] = True
+        return self.next(observation, info, self._never, self._never, bonus)
+
+    def next(self, observation: Any, info: Mapping[str, Any], terminated: Flags, truncated: Flags, bonus: F64) -> F64:
+        """``bonus`` (B,), filled, of a step; ends of episodes (B,) make the next step one that only resets."""
+        place = told = self.where(observation, info)[self._index]
+        if type(told) is not np.ndarray or told.shape != self._shape or told.dtype != self._kind:
+            try:
+                place = np.asarray(told, self._kind).reshape(self._shape)
+            except (TypeError, ValueError):
+                raise self._unknown(told) from None
+        if self.statistic.visit(place, self._fresh, terminated, truncated, bonus) >= 0:
             raise self._unknown(told)
         return bonus
 
     def _unknown(self, told: Any) -> InputError:
-        reads = self.statistic.reads
+        reads, shape = self.statistic.reads, self._shape[1:] if self._single else self._shape
         if told is None:
             return InputError(f"{self.env} does not say where its agent is: expected info[{reads!r}]; {GIVE}")
         among = "finite numbers"
         if reads == "cell":
             among = f"integers in 0..{self.statistic.arrays['visits'].shape[1] - 1}"
-        return InputError(f"{reads} of {self.env} is {told!r}; expected {among} of shape {self._told}")
+        return InputError(f"{reads} of {self.env} is {told!r}; expected {among} of shape {shape}")
 
     def state(self) -> dict[str, NDArray[Any]]:
         """The statistic, copied."""
@@ -197,18 +200,18 @@ class IntrinsicReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         self.coefficient, self.sofe = coefficient, sofe
         self.intrinsic = Intrinsic(env, None, env.observation_space, **shared, parameters=parameters)
         self.observation_space = self.intrinsic.space
-        self._bonus, self._yes, self._no = np.zeros(1), np.ones(1, np.bool_), np.zeros(1, np.bool_)
+        self._bonus, self._never = np.zeros(1), np.zeros(1, np.bool_)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """The environment's own; an episodic statistic starts anew."""
         observation, info = self.env.reset(seed=seed, options=options)
-        info["intrinsic_reward"] = self.intrinsic.visit(observation, info, self._yes, self._bonus).item()
+        info["intrinsic_reward"] = self.intrinsic.first(observation, info, self._bonus).item()
         return self._augmented(observation), info
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """The environment's own, with the bonus."""
         observation, reward, terminated, truncated, info = self.env.step(action)
-        bonus = self.intrinsic.visit(observation, info, self._no, self._bonus).item()
+        bonus = self.intrinsic.next(observation, info, self._never, self._never, self._bonus).item()
         info["intrinsic_reward"] = bonus
         if self.coefficient:
             reward = float(reward) + self.coefficient * bonus
@@ -267,24 +270,20 @@ class IntrinsicRewardVector(VectorWrapper[Any, Any, Any, Any, Any]):
         self.intrinsic = Intrinsic(env, env.num_envs, env.single_observation_space, **shared, parameters=parameters)
         self.single_observation_space = self.intrinsic.space
         self.observation_space = batch_space(self.intrinsic.space, env.num_envs)
-        self._fresh = np.ones(env.num_envs, np.bool_)
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """The environment's own; episodic statistics start anew."""
         observation, info = self.env.reset(seed=seed, options=options)
-        self._fresh[:] = True
-        info["intrinsic_reward"] = self.intrinsic.visit(observation, info, self._fresh, np.empty(self.num_envs))
-        self._fresh[:] = False
+        info["intrinsic_reward"] = self.intrinsic.first(observation, info, np.empty(self.num_envs))
         return self._augmented(observation), info
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """The environment's own, with the bonuses."""
         observation, reward, terminated, truncated, info = self.env.step(actions)
-        bonus = self.intrinsic.visit(observation, info, self._fresh, np.empty(len(self._fresh)))
+        bonus = self.intrinsic.next(observation, info, terminated, truncated, np.empty(len(terminated)))
         info["intrinsic_reward"] = bonus
         if self.coefficient:
             reward = reward + self.coefficient * bonus
-        np.logical_or(terminated, truncated, out=self._fresh)
         return self._augmented(observation), reward, terminated, truncated, info
 
     def _augmented(self, observation: Any) -> Any:

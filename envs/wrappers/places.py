@@ -89,9 +89,10 @@ def find_place(env: Any, place: Place | Where | None) -> Place:
 
 def from_info(observation: Any, info: Mapping[str, Any]) -> tuple[Any, Any]:
     """What ``info`` says, where every copy of a vector environment says it."""
-    for key in ("_cell", "_position"):
-        if key in info and not info[key].all():
-            raise InputError(f"info has no {key[1:]!r} of copy {int(np.argmin(info[key]))}; the others have")
+    if "_cell" in info or "_position" in info:  # as Gymnasium marks the copies whose info has a key
+        for key in info.keys() & {"_cell", "_position"}:
+            if not info[key].all():
+                raise InputError(f"info has no {key[1:]!r} of copy {int(np.argmin(info[key]))}; the others have")
     return info.get("cell"), info.get("position")
 
 

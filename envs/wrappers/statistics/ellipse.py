@@ -7,12 +7,11 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from gymnasium import spaces
 from numba import njit
-from numpy.typing import NDArray
 
 from optgap.co.core import InputError
 from optgap.co.dynamics.options import INLINED, KERNEL
 from optgap.envs.wrappers.statistics.positions import positive_ridge, scale, show_symmetric
-from optgap.envs.wrappers.statistics.statistic import F32, F64, Setting
+from optgap.envs.wrappers.statistics.statistic import F32, F64, Flags, Setting
 
 WIDTH = 0.25  # of the bumps whose kernel the random features approximate, in halves of the bounds
 
@@ -50,12 +49,14 @@ class Ellipse:
         self.scratch = (np.zeros((setting.copies, k)), np.zeros((setting.copies, d)), np.zeros((setting.copies, d)))
         self.encode()
 
-    def visit(self, place: F64, fresh: NDArray[np.bool_], bonus: F64) -> int:
+    def visit(self, place: F64, fresh: Flags, terminated: Flags, truncated: Flags, bonus: F64) -> int:
         """See :class:`optgap.envs.wrappers.statistics.statistic.Statistic`."""
         bad: int = visit(
             place,
             self.bounds,
             fresh,
+            terminated,
+            truncated,
             self.episodic,
             self.ridge,
             self.frequencies,
@@ -110,7 +111,9 @@ def encode(inverse: F64, ridge: float, encoding: F32) -> None:
 def visit(
     position: F64,
     bounds: F64,
-    fresh: NDArray[np.bool_],
+    fresh: Flags,
+    terminated: Flags,
+    truncated: Flags,
     episodic: bool,
     ridge: float,
     frequencies: F64,
@@ -142,6 +145,7 @@ def visit(
                 C[i, j] -= u[b, i] * u[b, j] / (1.0 + total)
         if episodic and len(encoding) > 0:
             show_symmetric(C, ridge, encoding[b])
+        fresh[b] = terminated[b] or truncated[b]
     if not episodic:
         encode(inverse, ridge, encoding)
     return -1

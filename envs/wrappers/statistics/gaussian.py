@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from optgap.co.dynamics.options import KERNEL
 from optgap.envs.wrappers.statistics.positions import positive_ridge, scale, show_symmetric
-from optgap.envs.wrappers.statistics.statistic import F32, F64, Setting
+from optgap.envs.wrappers.statistics.statistic import F32, F64, Flags, Setting
 
 
 class Gaussian:
@@ -41,11 +41,23 @@ class Gaussian:
         self.scratch = (np.zeros((setting.copies, k)), np.zeros((k, k)), np.zeros(k))
         self.encode()
 
-    def visit(self, place: F64, fresh: NDArray[np.bool_], bonus: F64) -> int:
+    def visit(self, place: F64, fresh: Flags, terminated: Flags, truncated: Flags, bonus: F64) -> int:
         """See :class:`optgap.envs.wrappers.statistics.statistic.Statistic`."""
         n, mean, scatter = self.arrays["n"], self.arrays["mean"], self.arrays["scatter"]
         bad: int = visit(
-            place, self.bounds, fresh, self.episodic, self.ridge, n, mean, scatter, self.encoding, self.scratch, bonus
+            place,
+            self.bounds,
+            fresh,
+            terminated,
+            truncated,
+            self.episodic,
+            self.ridge,
+            n,
+            mean,
+            scatter,
+            self.encoding,
+            self.scratch,
+            bonus,
         )
         return bad
 
@@ -97,7 +109,9 @@ def surprise(x: F64, n: int, mean: F64, scatter: F64, ridge: float, L: F64, z: F
 def visit(
     position: F64,
     bounds: F64,
-    fresh: NDArray[np.bool_],
+    fresh: Flags,
+    terminated: Flags,
+    truncated: Flags,
     episodic: bool,
     ridge: float,
     n: NDArray[np.int64],
@@ -130,6 +144,7 @@ def visit(
                 scatter[row, i, j] += z[i] * z[j] * (n[row] - 1) / n[row]
         if episodic and len(encoding) > 0:
             encode(n, mean, scatter, ridge, encoding, row, scratch)
+        fresh[b] = terminated[b] or truncated[b]
     if not episodic and len(encoding) > 0:
         encode(n, mean, scatter, ridge, encoding, 0, scratch)
     return -1

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from optgap.co.core import InputError
 from optgap.co.dynamics.options import KERNEL
 from optgap.envs.wrappers.statistics.positions import scale
-from optgap.envs.wrappers.statistics.statistic import F64, Setting
+from optgap.envs.wrappers.statistics.statistic import F64, Flags, Setting
 
 
 class Neighbours:
@@ -38,10 +38,22 @@ class Neighbours:
         self.arrays, self.encoding = setting.allocate(0, n=((), np.int64), visited=((memory, k), np.float64))
         self.scaled, self.nearest = np.zeros((setting.copies, k)), np.zeros(neighbours)
 
-    def visit(self, place: F64, fresh: NDArray[np.bool_], bonus: F64) -> int:
+    def visit(self, place: F64, fresh: Flags, terminated: Flags, truncated: Flags, bonus: F64) -> int:
         """See :class:`optgap.envs.wrappers.statistics.statistic.Statistic`."""
         n, visited = self.arrays["n"], self.arrays["visited"]
-        bad: int = visit(place, self.bounds, fresh, self.episodic, n, visited, self.scaled, self.nearest, bonus)
+        bad: int = visit(
+            place,
+            self.bounds,
+            fresh,
+            terminated,
+            truncated,
+            self.episodic,
+            n,
+            visited,
+            self.scaled,
+            self.nearest,
+            bonus,
+        )
         return bad
 
     def encode(self) -> None:
@@ -71,7 +83,9 @@ def distance(x: F64, visited: F64, n: int, nearest: F64) -> float:
 def visit(
     position: F64,
     bounds: F64,
-    fresh: NDArray[np.bool_],
+    fresh: Flags,
+    terminated: Flags,
+    truncated: Flags,
     episodic: bool,
     n: NDArray[np.int64],
     visited: F64,
@@ -94,4 +108,5 @@ def visit(
         for i in range(x.shape[1]):
             visited[row, n[row] % memory, i] = x[b, i]
         n[row] += 1
+        fresh[b] = terminated[b] or truncated[b]
     return -1

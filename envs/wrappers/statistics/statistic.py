@@ -15,6 +15,7 @@ from optgap.envs.wrappers.places import Place
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,15 @@ class Statistic(Protocol):
     arrays: dict[str, NDArray[Any]]  # (R, ...) the statistic itself
     encoding: F32  # (R, n) what the observation shows of it, flat, kept up to date; (0, n) where it is not encoded
 
-    def visit(self, place: NDArray[Any], fresh: NDArray[np.bool_], bonus: F64) -> int:
+    def visit(self, place: NDArray[Any], fresh: Flags, terminated: Flags, truncated: Flags, bonus: F64) -> int:
         """The bonuses for arriving at ``place``, by the statistic as it is; then the visits join it.
 
         Args:
             place: (B,) or (B, k), see ``reads``.
-            fresh: (B,) where an episode starts there: an episodic statistic is emptied before, and the bonus is 0.
+            fresh: (B,) where an episode starts there: an episodic statistic is emptied before, and the bonus is 0. Then
+                it becomes the same of the next step, which only resets the copies whose episode has just ended.
+            terminated: (B,) of this step.
+            truncated: (B,) of this step.
             bonus: (B,) receives the bonuses.
 
         Returns:

@@ -10,7 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from optgap.co.dynamics.options import INLINED, KERNEL
-from optgap.envs.wrappers.statistics.statistic import F32, F64, Setting
+from optgap.envs.wrappers.statistics.statistic import F32, F64, Flags, Setting
 
 
 class Visits:
@@ -30,8 +30,10 @@ class Visits:
         self.arrays, self.encoding = setting.allocate(rows * columns, visits=((rows * columns,), np.int64))
         self.encode()
 
-    def visit(self, place: NDArray[np.int64], fresh: NDArray[np.bool_], bonus: F64) -> int:
-        bad: int = visit(place, fresh, self.episodic, self.once, self.arrays["visits"], self.encoding, bonus)
+    def visit(self, place: NDArray[np.int64], fresh: Flags, terminated: Flags, truncated: Flags, bonus: F64) -> int:
+        bad: int = visit(
+            place, fresh, terminated, truncated, self.episodic, self.once, self.arrays["visits"], self.encoding, bonus
+        )
         return bad
 
     def encode(self) -> None:
@@ -61,7 +63,9 @@ def _worth(visits: int, once: bool) -> float:
 @njit(cache=True, **KERNEL)
 def visit(
     cell: NDArray[np.int64],
-    fresh: NDArray[np.bool_],
+    fresh: Flags,
+    terminated: Flags,
+    truncated: Flags,
     episodic: bool,
     once: bool,
     visits: NDArray[Any],
@@ -83,4 +87,5 @@ def visit(
         visits[row, cell[b]] += 1
         if len(encoding) > 0:
             encoding[row, cell[b]] = _worth(visits[row, cell[b]], once)
+        fresh[b] = terminated[b] or truncated[b]
     return -1

@@ -86,7 +86,7 @@ def test_with_its_statistic_in_the_observation_a_bonus_is_a_function_of_observat
     @settings(max_examples=60, deadline=None)
     @given(st.lists(actions, min_size=2, max_size=6))
     def holds(sequences):
-        known = {}
+        known: dict = {}
         for taken in sequences:
             for order in (taken, sorted(taken)):  # the second brings the same multisets of visits about in other orders
                 for before, action, earned, after in played(env, order):
@@ -112,7 +112,7 @@ def test_equal_visits_in_another_order_are_the_same_augmented_observation(bonus)
 
 @pytest.mark.parametrize("bonus", list(BONUSES))
 def test_without_it_equal_observations_and_actions_earn_different_bonuses(bonus):
-    earned = {}
+    earned: dict = {}
     nearest = {"neighbours": 1} if bonus == "knn" else {}
     for before, action, bonus_earned, _ in played(IntrinsicReward(Walk(ends=False), bonus, **nearest), [0, 2, 0, 2, 0]):
         earned.setdefault((before, action), set()).add(round(bonus_earned, 6))
@@ -288,7 +288,7 @@ def test_any_environment_with_a_function_that_says_where_its_agent_is(bonus):
         (lambda: IntrinsicReward(Named(), sofe=True), "has the key 'statistic' already"),
         (lambda: IntrinsicReward(Dumb(), place=Place(lambda o, i: (None, None), (3, 4))).reset(), "does not say where"),
         (lambda: IntrinsicReward(Dumb(), place=Place(lambda o, i: (12, None), (3, 4))).reset(), "integers in 0..11"),
-        (lambda: IntrinsicReward(Dumb(), place=Place(lambda o, i: ([1], None), (3, 4))).reset(), r"of shape \(\)"),
+        (lambda: IntrinsicReward(Dumb(), place=Place(lambda o, i: ([1, 2], None), (3, 4))).reset(), r"of shape \(\)"),
         (
             lambda: IntrinsicReward(
                 Dumb(), "e3b", place=Place(lambda o, i: (0, (np.nan, 0.0)), None, ((0, 0), (1, 1)))
