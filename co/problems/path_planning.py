@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from optgap.co.core import InfeasibleError, InputError, Instance, Sense
 
 TOLERANCE = 1e-6  # m: of every distance that a check compares
+ROUNDING = 1e-9  # m: of a start that touches
 
 F64 = NDArray[np.float64]
 
@@ -167,11 +168,13 @@ def check_playable(instance: PathPlanningInstance) -> None:
     The start is free (hall, boxes, other vehicles at time 0), the target's route is in the hall and in no box, and there
     is a path to the goal disc.
     """
+    from optgap.co.exact.visibility import graph_of  # compiled code, which reading an instance does not need
+
     name, start, radius = instance.name, instance.start[:2], instance.radius
     says = f"{name}: start {_text(start)}"
-    if not _inside(start, instance.bounds, radius):
+    if not _inside(start, instance.bounds, radius, ROUNDING):
         raise InputError(f"{says} is within {radius:g} m of a wall; expected the vehicle inside the hall")
-    near = instance.boxes[distances_to_boxes(start, instance.boxes) < radius - TOLERANCE]
+    near = instance.boxes[distances_to_boxes(start, instance.boxes) < radius - ROUNDING]
     if len(near):
         raise InputError(f"{says} is within {radius:g} m of box {near[0].tolist()}; expected a free place")
     others = np.hypot(*(instance.others_at(0.0) - start).T)
@@ -179,7 +182,7 @@ def check_playable(instance: PathPlanningInstance) -> None:
         raise InputError(f"{says} is where vehicle {int(np.argmin(others))} is at time 0; expected a free place")
     route = np.vstack([instance.route, instance.route[-1:]])
     for point in instance.route:
-        if not _inside(point, instance.bounds, 0.0):
+        if not _inside(point, instance.bounds, 0.0, 0.0):
             raise InputError(f"{name}: target {_text(point)} is outside the hall; expected it inside")
     for box in instance.boxes:
         apart = distance_to_box(route, box)
@@ -188,10 +191,16 @@ def check_playable(instance: PathPlanningInstance) -> None:
             raise InputError(
                 f"{name}: target {_text(at)} is in box {box.tolist()}, or drives into it; expected a free way"
             )
+    graph, ends = graph_of(instance), (instance.target_at(0.0), *instance.route)
+    if all(graph.shortest(start, end, instance.goal_radius) is None for end in ends):
+        raise InputError(
+            f"{says}: no path to target {_text(ends[0])} for a vehicle of radius {radius:g} m; expected one"
+        )
 
 
-def _inside(point: F64, bounds: F64, margin: float) -> bool:
-    return bool((point >= bounds[:2] + margin - TOLERANCE).all() and (point <= bounds[2:] - margin + TOLERANCE).all())
+def _inside(point: F64, bounds: F64, margin: float, slack: float) -> bool:
+    least = margin - slack
+    return bool((point >= bounds[:2] + least).all() and (point <= bounds[2:] - least).all())
 
 
 def _text(point: F64) -> str:
@@ -239,7 +248,7 @@ class PathPlanning:
         if np.hypot(*(path[0] - instance.start[:2])) > TOLERANCE:
             raise InfeasibleError(f"{name}: the path begins at {_text(path[0])}; expected {_text(instance.start)}")
         for t, point in enumerate(path):
-            if not _inside(point, instance.bounds, instance.radius):
+            if not _inside(point, instance.bounds, instance.radius, TOLERANCE):
                 raise InfeasibleError(f"{name}: point {t}, {_text(point)}: the vehicle is in a wall of the hall")
         chords = path if len(path) > 1 else np.vstack([path, path])
         for box in instance.boxes:
