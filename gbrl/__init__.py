@@ -1,7 +1,7 @@
 """Gradient-boosted trees for reinforcement learning: a tree a gradient step. See :class:`optgap.gbrl.model.GBTModel`.
 
 ``from optgap.gbrl import GBTModel, TreeConfig, OptimizerConfig, GBTRegressor``; explanations and exports (``shap``, ``importance``,
-``show``, ``export_c``, ``export_onnx``) take a model's ``ensemble``.
+``show``, ``export_c``, ``export_onnx``) take a model or its ``ensemble``.
 """
 
 from importlib import import_module

@@ -6,6 +6,7 @@ and a tree that was grown on bins sends every raw row where its bins went.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,9 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from optgap.gbrl.config import BINNINGS, MAX_BINS
-from optgap.gbrl.errors import GBTError
+from optgap.gbrl.errors import GBTError, choice, integer
 from optgap.gbrl.lanes import INNER, KERNEL, count_below
-from optgap.gbrl.rows import F32, as_rows, in_parallel
+from optgap.gbrl.rows import F32, as_flags, as_rows, in_parallel
 
 U8 = NDArray[np.uint8]
 I32 = NDArray[np.int32]
@@ -42,26 +43,6 @@ class Binner:
         self.is_categorical, self.nan_allowed = is_categorical, nan_allowed
 
     @classmethod
-    def fit(
-        cls,
-        x: ArrayLike,
-        n_bins: int = MAX_BINS,
-        binning: str = "quantile",
-        categorical: ArrayLike | None = None,
-        nan_allowed: bool = False,
-        threads: int = 1,
-    ) -> Binner:
-        """Bins for the rows ``x`` (n, F); ``categorical`` (F,) bool says which columns hold integer codes.
-
-        A feature of at most ``n_bins`` different values gets one bin a value.
-
-        Raises:
-            GBTError: no rows, NaN that is not allowed, a code that is not an integer, more than 256 categories.
-        """
-        binner, _ = _fit(as_rows(x, None, "features"), n_bins, binning, categorical, nan_allowed, threads, encode=False)
-        return binner
-
-    @classmethod
     def fit_transform(
         cls,
         x: ArrayLike,
@@ -71,9 +52,37 @@ class Binner:
         nan_allowed: bool = False,
         threads: int = 1,
     ) -> BinnedRows:
-        """:meth:`fit` and :meth:`transform` of the same rows in one pass."""
+        """Bins fitted to the rows ``x`` (n, F), and the rows in them.
+
+        A feature of at most ``n_bins`` different values gets one bin a value.
+
+        Args:
+            x: (n, F) rows.
+            n_bins: of a numeric feature at most, 2 to 256.
+            binning: "quantile" or "uniform".
+            categorical: (F,) bool, columns that hold integer codes; default none.
+            nan_allowed: whether NaN has a bin.
+            threads: that share the features; the bins do not depend on it.
+
+        Raises:
+            GBTError: no rows, NaN that is not allowed, a code that is not an integer, more than 256 categories.
+        """
         rows = as_rows(x, None, "features")
-        binner, codes = _fit(rows, n_bins, binning, categorical, nan_allowed, threads, encode=True)
+        n, F = rows.shape
+        if n == 0 or F == 0:
+            raise GBTError(f"features: shape {rows.shape}; expected at least one row and one feature")
+        integer("n_bins", n_bins, 2, MAX_BINS)
+        choice("binning", binning, BINNINGS)
+        edges = np.full((F, MAX_BINS), np.inf, np.float32)
+        binner = cls(edges, np.zeros(F, np.int32), as_flags("categorical", categorical, F), nan_allowed)
+        codes = np.empty((F, n), np.uint8)
+
+        def fit_and_encode(begin: int, end: int, _: int) -> None:
+            for first, columns in _transposed(rows, begin, end):
+                binner._fit(columns, first, n_bins, binning)
+                binner._encode(columns, codes, first)
+
+        in_parallel(threads, _chunks(rows), fit_and_encode)
         return BinnedRows(binner, codes, rows)
 
     def transform(self, x: ArrayLike, threads: int = 1) -> BinnedRows:
@@ -84,13 +93,27 @@ class Binner:
         """
         rows = as_rows(x, len(self.n_bins), "features")
         codes = np.empty(rows.shape[::-1], np.uint8)
-        in_parallel(threads, _chunks(rows), lambda begin, end, _: self._encode_chunks(rows, codes, begin, end))
+
+        def encode(begin: int, end: int, _: int) -> None:
+            for first, columns in _transposed(rows, begin, end):
+                self._encode(columns, codes, first)
+
+        in_parallel(threads, _chunks(rows), encode)
         return BinnedRows(self, codes, rows)
 
-    def _encode_chunks(self, rows: F32, codes: U8, begin: int, end: int) -> None:
-        for first in range(begin * COLUMNS, min(end * COLUMNS, rows.shape[1]), COLUMNS):
-            columns = np.ascontiguousarray(rows[:, first : first + COLUMNS].T)
-            self._encode(columns, codes, first)
+    def _fit(self, columns: F32, first: int, n_bins: int, binning: str) -> None:
+        """Fit the bins of features ``first`` and following, of which ``columns`` (k, n) holds the values."""
+        kinds, most = self.is_categorical, MAX_BINS - self.nan_allowed
+        # A rare category must not be lost in a sample.
+        step = 1 if kinds[first : first + COLUMNS].any() else -(-columns.shape[1] // SAMPLE)
+        ordered = np.sort(columns[:, ::step], axis=1)  # NaN come last
+        state, f = _fit_columns(
+            ordered, first, kinds, min(n_bins, most), most, binning == "quantile", self.edges, self.n_bins
+        )
+        if state == TOO_MANY:
+            raise GBTError(f"feature {f}: more than {most} categories; expected fewer")
+        if state == NO_CODE:
+            raise GBTError(f"feature {f}: not all integers; expected integer codes of at most 2^24")
 
     def _encode(self, columns: F32, codes: U8, first: int) -> None:
         """Write the codes of features ``first`` and following, of which ``columns`` (k, n) holds the values."""
@@ -99,7 +122,9 @@ class Binner:
             columns, first, self.edges, sixteenths, self.n_bins, self.is_categorical, self.nan_allowed, codes
         )
         if state != FITTED:
-            raise GBTError(f"features: row {row}, feature {f}: {_fault(state, columns[f - first, row])}")
+            unseen = f"category {columns[f - first, row]:g} was not there when the bins were fitted"
+            fault = unseen if state == UNSEEN else "NaN, but nan_allowed is false"
+            raise GBTError(f"features: row {row}, feature {f}: {fault}")
 
 
 class BinnedRows:
@@ -129,12 +154,12 @@ class BinnedRows:
         Raises:
             GBTError: a number that is out of range.
         """
-        chosen = np.asarray(rows)
         try:
-            if chosen.dtype.kind not in "bui" or (len(chosen) and chosen.dtype.kind == "i" and chosen.min() < 0):
+            chosen = np.asarray(rows)
+            if chosen.dtype.kind not in "bui" or chosen.ndim != 1 or (chosen.dtype.kind == "i" and (chosen < 0).any()):
                 raise IndexError
-            return BinnedRows(self.binner, self.codes, self._x, np.atleast_1d(self.rows[chosen]))
-        except IndexError:
+            return BinnedRows(self.binner, self.codes, self._x, self.rows[chosen])
+        except (IndexError, ValueError):
             raise GBTError(f"take: rows must be integers from 0 to {len(self) - 1}, or one bool for each") from None
 
 
@@ -142,57 +167,10 @@ def _chunks(rows: F32) -> int:
     return -(-int(rows.shape[1]) // COLUMNS)
 
 
-def _fault(state: int, value: float) -> str:
-    if state == MISSING:
-        return "NaN, but nan_allowed is false"
-    if state == UNSEEN:
-        return f"category {value:g} was not there when the bins were fitted"
-    return f"{value:g} is no category; expected an integer code of at most 2^24"
-
-
-def _fit(
-    rows: F32,
-    n_bins: int,
-    binning: str,
-    categorical: ArrayLike | None,
-    nan_allowed: bool,
-    threads: int,
-    encode: bool,
-) -> tuple[Binner, U8]:
-    n, F = rows.shape
-    if n == 0 or F == 0:
-        raise GBTError(f"features: shape {rows.shape}; expected at least one row and one feature")
-    if not 2 <= n_bins <= MAX_BINS or binning not in BINNINGS:
-        raise GBTError(f"bins: {n_bins} by {binning!r}; expected 2 to {MAX_BINS} by {' or '.join(BINNINGS)}")
-    kinds = np.zeros(F, np.bool_) if categorical is None else np.array(categorical, np.bool_)
-    if kinds.shape != (F,):
-        raise GBTError(f"categorical: shape {kinds.shape}; expected one bool for each of {F} features")
-    binner = Binner(np.full((F, MAX_BINS), np.inf, np.float32), np.zeros(F, np.int32), kinds, nan_allowed)
-    codes = np.empty((F, n) if encode else (0, 0), np.uint8)
-    most = min(n_bins, MAX_BINS - nan_allowed)
-    step = -(-n // SAMPLE)
-
-    def fit_chunks(begin: int, end: int, _: int) -> None:
-        for first in range(begin * COLUMNS, min(end * COLUMNS, F), COLUMNS):
-            columns = np.ascontiguousarray(rows[:, first : first + COLUMNS].T)
-            # A rare category must not be lost in a sample.
-            sampled = columns if kinds[first : first + COLUMNS].any() else columns[:, ::step]
-            ordered = np.sort(sampled, axis=1)  # NaN come last
-            state, f = _fit_columns(
-                ordered, first, kinds, most, MAX_BINS - nan_allowed, binning == "quantile", binner.edges, binner.n_bins
-            )
-            if state == TOO_MANY:
-                raise GBTError(f"feature {f}: more than {MAX_BINS - nan_allowed} categories; expected fewer")
-            if state == NO_CODE:
-                raise GBTError(f"feature {f}: not all integers; expected integer codes of at most 2^24")
-            if encode:
-                binner._encode(columns, codes, first)
-            elif not nan_allowed and np.isnan(columns).any():
-                f, row = np.argwhere(np.isnan(columns))[0]
-                raise GBTError(f"features: row {row}, feature {first + f}: {_fault(MISSING, np.nan)}")
-
-    in_parallel(threads, _chunks(rows), fit_chunks)
-    return binner, codes
+def _transposed(rows: F32, begin: int, end: int) -> Iterator[tuple[int, F32]]:
+    """The values of the features of the chunks ``begin`` to ``end - 1``, (k, n) a chunk, and which feature is the first."""
+    for first in range(begin * COLUMNS, min(end * COLUMNS, rows.shape[1]), COLUMNS):
+        yield first, np.ascontiguousarray(rows[:, first : first + COLUMNS].T)
 
 
 @njit(**INNER)

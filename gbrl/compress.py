@@ -15,8 +15,8 @@ from numpy.typing import ArrayLike
 
 from optgap.gbrl.binning import Binner
 from optgap.gbrl.config import TreeConfig
-from optgap.gbrl.ensemble import Ensemble
-from optgap.gbrl.errors import GBTError
+from optgap.gbrl.ensemble import Ensemble, HasTrees, ensemble_of
+from optgap.gbrl.errors import GBTError, integer
 from optgap.gbrl.grow import grow
 from optgap.gbrl.predict import add_trees, checked_rows, initial_outputs, predict
 
@@ -26,8 +26,8 @@ FIRST_RATE, LAST_RATE = 0.3, 0.1  # step sizes, on a line between; fewer than TR
 TREES = 10
 
 
-def compress(ensemble: Ensemble, x: ArrayLike, n_trees: int, threads: int = 1) -> Ensemble:
-    """At most ``n_trees`` trees whose outputs are close to those of ``ensemble`` on rows like ``x``.
+def compress(model: HasTrees | Ensemble, x: ArrayLike, n_trees: int, threads: int = 1) -> Ensemble:
+    """At most ``n_trees`` trees whose outputs are close to those of ``model`` on rows like ``x``.
 
     While a model learns, with a bound of 2 N trees and rows from where its outputs matter::
 
@@ -38,7 +38,7 @@ def compress(ensemble: Ensemble, x: ArrayLike, n_trees: int, threads: int = 1) -
     that control variates from them mean nothing. The same arguments give the same trees.
 
     Args:
-        ensemble: fitted trees; left as it is.
+        model: fitted, or its ensemble; left as it is.
         x: (n, F) reference rows, some thousands: those of the latest rollouts, and some of the earlier ones.
         n_trees: bound on the number of trees, at least 1.
         threads: that grow and predict; the trees do not depend on it.
@@ -49,12 +49,12 @@ def compress(ensemble: Ensemble, x: ArrayLike, n_trees: int, threads: int = 1) -
     Raises:
         GBTError: no rows or rows that do not fit, ``n_trees`` below 1, or an output under Adam.
     """
+    ensemble = ensemble_of(model)
+    integer("n_trees of a compression", n_trees, 1)
     ensemble.require_additive("compression")
     rows = checked_rows(ensemble, x)
     if len(rows) == 0:
         raise GBTError("compression: no reference rows; expected at least one")
-    if n_trees < 1:
-        raise GBTError(f"compression to {n_trees} trees; expected at least 1")
     if ensemble.n_trees <= n_trees:
         return deepcopy(ensemble)
     target = predict(ensemble, rows, threads)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,18 @@ NODE_FIELDS = {  # one entry a node
     "cover": np.float32,
     "gain": np.float32,
 }
-ROW_FIELDS = ("value", "rate")  # rows of D outputs, stored padded to whole vectors
+ROW_FIELDS = {"value": np.float32, "rate": np.float32}  # rows of D outputs, stored padded to whole vectors
+VECTORS = {
+    "tree_start": np.int64,
+    "leaf_start": np.int64,
+    **NODE_FIELDS,
+    "bias": np.float32,
+    "is_categorical": np.bool_,
+}
+MATRICES = {**ROW_FIELDS, "adam": np.float32}
+LARGEST = (
+    1e18  # of gradients, step sizes and moves: float32 holds their squares, and the sum of as many trees as one likes
+)
 
 
 def padded_outputs(n_outputs: int) -> int:
@@ -103,9 +115,7 @@ class Ensemble:
         self.adam = np.zeros((3, self.n_outputs), np.float32) if adam is None else np.array(adam, np.float32)
         self.additive = not self.adam.any()  # the output is a sum over the trees: none is under Adam
         self.n_trees = len(tree_start) - 1
-        if steps is not None and np.size(steps) != 1:
-            raise GBTError(f"ensemble: steps has {np.size(steps)} entries; expected one")
-        self.steps = self.n_trees if steps is None else int(np.ravel(steps)[0])
+        self.steps = self.n_trees if steps is None else int(steps)
         self._n_nodes, self._n_leaves = len(feature), len(value)
         self._trees: Trees | None = None  # kept for as long as no tree is added
         self._data: dict[str, NDArray[Any]] = {
@@ -222,6 +232,14 @@ class Ensemble:
             outputs = np.flatnonzero(self.adam.any(axis=0)).tolist()
             raise GBTError(f"{purpose}: outputs {outputs} are under Adam, so not a sum over trees; expected SGD alone")
 
+    def require_like(self, other: Ensemble) -> None:
+        """Raise :class:`GBTError` unless features, outputs and what is under Adam are those of another ensemble."""
+        for name in ("n_features", "n_outputs"):
+            own, expected = getattr(self, name), getattr(other, name)
+            self._demand(own == expected, f"{name} is {own}; expected {expected}")
+        self._demand(np.array_equal(self.is_categorical, other.is_categorical), "other features are categorical")
+        self._demand(np.array_equal(self.adam, other.adam), "other optimizers than those of the trees")
+
     def append(self, nodes: dict[str, NDArray[Any]], value: F32, rate: F32) -> None:
         """Add one tree.
 
@@ -229,7 +247,14 @@ class Ensemble:
             nodes: the arrays of ``NODE_FIELDS``, one entry a node of the tree.
             value: (leaves, D) mean gradients.
             rate: (D,) step sizes.
+
+        Raises:
+            GBTError: gradients or what they would move the outputs by are too large.
         """
+        largest, size = float(np.abs(value).max()), float(rate.max())
+        if largest * max(1.0, size) > LARGEST:
+            found = f"a leaf's mean is {largest:.3g} at step size {size:.3g}"
+            raise GBTError(f"gradients: {found}; expected at most {LARGEST:g}, and their product too")
         n, leaves, trees = self._n_nodes + len(nodes["feature"]), self._n_leaves + len(value), self.n_trees + 1
         for name in NODE_FIELDS:
             self._room(name, n)[self._n_nodes : n] = nodes[name]
@@ -261,9 +286,33 @@ class Ensemble:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Everything but ``oblivious``, by the names of the constructor."""
-        names = ("tree_start", "leaf_start", *NODE_FIELDS, *ROW_FIELDS, "bias", "is_categorical", "adam")
-        arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in names}
+        arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in (*VECTORS, *MATRICES)}
         return arrays | {"steps": np.array(self.steps, np.int64)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], oblivious: bool) -> Ensemble:
+        """The ensemble whose :meth:`arrays` these are, from a file that need not be one of ours.
+
+        Raises:
+            GBTError: an array is missing, not expected or of another type, or they do not make sense together.
+        """
+        kinds = {name: (dtype, 1) for name, dtype in VECTORS.items()}
+        kinds |= {name: (dtype, 2) for name, dtype in MATRICES.items()} | {"steps": (np.int64, 0)}
+        for name in sorted(kinds.keys() | arrays.keys()):
+            if name not in arrays or name not in kinds:
+                raise GBTError(f"ensemble: {name} is {'missing' if name in kinds else 'not expected'}")
+            array, (dtype, axes) = arrays[name], kinds[name]
+            if array.dtype != dtype or array.ndim != axes:
+                found = f"{name} is {array.dtype} of shape {array.shape}"
+                raise GBTError(f"ensemble: {found}; expected {np.dtype(dtype).name} in {axes} dimensions")
+        for name in MATRICES:
+            if arrays[name].shape[1] != len(arrays["bias"]):
+                raise GBTError(
+                    f"ensemble: {name} has {arrays[name].shape[1]} columns; expected {len(arrays['bias'])}, as many as bias"
+                )
+        ensemble = cls(**arrays, oblivious=oblivious)
+        ensemble.check()
+        return ensemble
 
     def check(self) -> None:
         """Raise :class:`GBTError` unless every number within keeps kernels inside their arrays and out of cycles."""
@@ -286,6 +335,16 @@ class Ensemble:
         self._demand(bool((within & np.where(leaf, self.left >= 0, self.left > number)).all()), "left points astray")
         self._demand(bool(((self.feature >= -1) & (self.feature < self.n_features)).all()), "feature out of range")
         self._demand(not np.isnan(self.threshold).any(), "a threshold is NaN")
+        for name in ("bias", "cover", "gain"):
+            self._demand(bool(np.isfinite(getattr(self, name)).all()), f"{name} is not finite everywhere")
+        for name in ROW_FIELDS:
+            self._demand(bool((np.abs(getattr(self, name)) <= LARGEST).all()), f"{name} is above {LARGEST:g} somewhere")
+        for name in ("rate", "cover", "gain"):
+            self._demand(bool((getattr(self, name) >= 0).all()), f"{name} is negative somewhere")
+        decays, epsilon = self.adam[:2], self.adam[2]
+        well = ((decays >= 0) & (decays < 1)).all() and np.isfinite(epsilon).all()
+        # Which outputs are under Adam is told by epsilon.
+        self._demand(bool(well and ((epsilon > 0) | (self.adam == 0).all(axis=0)).all()), "adam is out of range")
         if self.oblivious:  # complete trees: leaves in order after all splits, children of node k at 2 k + 1
             width = np.diff(self.leaf_start)
             self._demand(bool((width & (width - 1) == 0).all()), "an oblivious tree is not complete")
@@ -293,7 +352,29 @@ class Ensemble:
             self._demand(bool((leaf == (number >= splits)).all()), "an oblivious tree is not complete")
             expected = np.where(leaf, number - splits, 2 * number + 1)
             self._demand(bool((self.left == expected).all()), "left points astray")
+            first = self.tree_start[tree] + (1 << np.log2(number + 1).astype(np.int64)) - 1  # of the node's level
+            for name in ("feature", "threshold", "nan_right"):
+                field = getattr(self, name)
+                self._demand(bool((field == field[first]).all()), f"{name} differs within a level of an oblivious tree")
 
     def _demand(self, holds: bool, found: str) -> None:
         if not holds:
             raise GBTError(f"ensemble: {found}")
+
+
+class HasTrees(Protocol):
+    """A :class:`optgap.gbrl.model.GBTModel`."""
+
+    ensemble: Ensemble
+
+
+def ensemble_of(model: HasTrees | Ensemble) -> Ensemble:
+    """The trees of a model, or the ensemble that they are already: what can be explained, exported and predicted with.
+
+    Raises:
+        GBTError: neither.
+    """
+    found = getattr(model, "ensemble", model)
+    if not isinstance(found, Ensemble):
+        raise GBTError(f"trees: found {type(model).__name__}; expected a GBTModel or its ensemble")
+    return found

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from optgap.gbrl.config import OptimizerConfig, TreeConfig
-from optgap.gbrl.errors import GBTError
+from optgap.gbrl.errors import GBTError, integer
 from optgap.gbrl.model import GBTModel
+from optgap.gbrl.rows import MOST_THREADS
 
 try:
     from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
@@ -32,7 +33,7 @@ class GBTRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         n_jobs: threads; results do not depend on it.
 
     Attributes:
-        model_: the fitted :class:`GBTModel`; its ``ensemble`` is what explanation, export and compression take.
+        model_: the fitted :class:`GBTModel`; what explanation, export and compression take.
         n_features_in_: F.
         feature_names_in_: (F,) names, if the rows came with names.
 
@@ -78,7 +79,7 @@ class GBTRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         go_on = self.warm_start and hasattr(self, "model_")
         rows, targets = self._checked(X, y, reset=not go_on)
         model = self.model_ if go_on else self._new_model(rows.shape[1], targets.mean(axis=0))
-        if self.n_estimators < model.n_trees:
+        if integer("n_estimators", self.n_estimators, 0) < model.n_trees:
             raise GBTError(
                 f"n_estimators is {self.n_estimators}; expected at least the {model.n_trees} trees there are"
             )
@@ -126,17 +127,18 @@ class GBTRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _new_model(self, n_features: int, bias: NDArray[np.float64]) -> GBTModel:
         tree = TreeConfig(
-            max_depth=_plain(self.max_depth),
+            max_depth=self.max_depth,
             growth=self.growth,
             score=self.split_score,
-            n_bins=_plain(self.n_bins),
+            n_bins=self.n_bins,
             binning=self.binning,
-            min_leaf=_plain(self.min_leaf),
+            min_leaf=self.min_leaf,
             nan_allowed=True,
         )
-        optimizer = OptimizerConfig(0, len(bias), learning_rate=_plain(self.learning_rate))
+        optimizer = OptimizerConfig(0, len(bias), learning_rate=self.learning_rate)
+        threads = integer("n_jobs", self.n_jobs, 1, MOST_THREADS)
         return GBTModel(
-            n_features, len(bias), tree, [optimizer], bias=bias, categorical=self.categorical, threads=self.n_jobs
+            n_features, len(bias), tree, [optimizer], bias=bias, categorical=self.categorical, threads=threads
         )
 
     def __sklearn_tags__(self) -> Any:
@@ -148,8 +150,3 @@ class GBTRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 def _own(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """A copy of rows that are read-only: numba would compile every kernel anew for them."""
     return np.require(rows, requirements=["C", "W"])
-
-
-def _plain(number: Any) -> Any:
-    """A number of a search's grid, which may be one of NumPy's, as one of Python's."""
-    return number.item() if isinstance(number, np.generic) else number

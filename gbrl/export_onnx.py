@@ -12,24 +12,26 @@ from typing import Any
 
 import numpy as np
 
-from optgap.gbrl.ensemble import Ensemble
+from optgap.gbrl.ensemble import Ensemble, HasTrees, ensemble_of
 from optgap.gbrl.errors import GBTError
 from optgap.gbrl.export_c import leaf_terms
+from optgap.gbrl.storage import write_bytes
 
 OPSET, ML_OPSET = 17, 3  # old enough for runtimes of 2022, and all that the operator needs
 IR_VERSION = 8  # that of opset 17
 
 
-def export_onnx(ensemble: Ensemble, path: str | Path | None = None) -> Any:
-    """``ensemble`` as an ``onnx.ModelProto``: input ``x`` (n, F) float32, output ``y`` (n, D) float32.
+def export_onnx(model: HasTrees | Ensemble, path: str | Path | None = None) -> Any:
+    """``model`` as an ``onnx.ModelProto``: input ``x`` (n, F) float32, output ``y`` (n, D) float32.
 
     Args:
-        ensemble: fitted trees, greedy or oblivious; at least one.
+        model: fitted, or its ensemble; greedy or oblivious, at least one tree.
         path: the file to write as well, if any.
 
     Raises:
-        GBTError: onnx is not installed, no trees, or an output under Adam (no sum over trees).
+        GBTError: onnx is not installed, no trees, an output under Adam (no sum over trees), or no file can be written.
     """
+    ensemble = ensemble_of(model)
     try:
         import onnx
         from onnx import TensorProto, helper
@@ -46,11 +48,11 @@ def export_onnx(ensemble: Ensemble, path: str | Path | None = None) -> Any:
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", ensemble.n_outputs])],
     )
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)]
-    model = helper.make_model(graph, producer_name="optgap", opset_imports=opsets, ir_version=IR_VERSION)
-    onnx.checker.check_model(model)
+    made = helper.make_model(graph, producer_name="optgap", opset_imports=opsets, ir_version=IR_VERSION)
+    onnx.checker.check_model(made)
     if path is not None:
-        onnx.save(model, str(path))
-    return model
+        write_bytes(path, made.SerializeToString())
+    return made
 
 
 def _attributes(ensemble: Ensemble) -> dict[str, Any]:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
 import numpy as np
 from numpy.typing import NDArray
 
-from optgap.gbrl.ensemble import Ensemble
-from optgap.gbrl.errors import GBTError
+from optgap.gbrl.ensemble import Ensemble, HasTrees, ensemble_of
+from optgap.gbrl.errors import choice
 
-Importance = Literal["gain", "splits", "cover"]
+IMPORTANCES = ("gain", "splits", "cover")
 
 
-def importances(ensemble: Ensemble, kind: Importance = "gain", normalise: bool = False) -> NDArray[np.float64]:
+def importances(model: HasTrees | Ensemble, kind: str = "gain", normalise: bool = False) -> NDArray[np.float64]:
     """One figure a feature, (F,) float64.
 
     Args:
-        ensemble: fitted trees; the heads' optimisers do not matter.
+        model: fitted, or its ensemble; the heads' optimisers do not matter.
         kind: ``"gain"``: summed score that the feature's splits won; ``"splits"``: their number; ``"cover"``: summed
             training rows that they divided. An oblivious level counts once for each of its nodes that rows reached.
         normalise: divide by the total, so that the figures sum to 1 (all stay 0 if nothing was split).
@@ -25,8 +23,8 @@ def importances(ensemble: Ensemble, kind: Importance = "gain", normalise: bool =
     Raises:
         GBTError: an unknown ``kind``.
     """
-    if kind not in get_args(Importance):
-        raise GBTError(f"kind of importance: {kind!r}; expected one of {', '.join(get_args(Importance))}")
+    ensemble = ensemble_of(model)
+    choice("kind of importance", kind, IMPORTANCES)
     split = (ensemble.feature >= 0) & (ensemble.cover > 0)
     weights = {"gain": ensemble.gain, "splits": np.ones_like(ensemble.gain), "cover": ensemble.cover}[kind]
     figures = np.bincount(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from importlib import import_module
 from typing import Any
@@ -16,13 +16,14 @@ from optgap.gbrl.binning import BinnedRows, Binner
 from optgap.gbrl.compress import compress
 from optgap.gbrl.config import OptimizerConfig, TreeConfig
 from optgap.gbrl.ensemble import Ensemble
-from optgap.gbrl.errors import GBTError
+from optgap.gbrl.errors import GBTError, choice, integer, shown
 from optgap.gbrl.gradients import less_variance
 from optgap.gbrl.optimizers import adam_constants, check_cover, step_sizes
 from optgap.gbrl.predict import Outputs, add_trees, initial_outputs, running_means
-from optgap.gbrl.rows import F32, as_rows
+from optgap.gbrl.rows import F32, MOST_THREADS, as_array, as_flags, as_rows, as_vector
 
 BACKENDS = {"numba": "optgap.gbrl.grow", "torch": "optgap.gbrl.torch_backend"}  # modules with a function ``grow``
+MOST_COLUMNS = 1 << 24  # features or outputs: histograms of more would not fit in memory
 
 
 class GBTModel:
@@ -64,22 +65,25 @@ class GBTModel:
         backend: str = "numba",
         threads: int = 1,
     ) -> None:
-        for name, size in (("n_features", n_features), ("n_outputs", n_outputs), ("threads", threads)):
-            if size < 1:
-                raise GBTError(f"{name} is {size}; expected at least 1")
-        if backend not in BACKENDS:
-            raise GBTError(f"backend is {backend!r}; expected {' or '.join(BACKENDS)}")
-        self.n_features, self.n_outputs = n_features, n_outputs
+        self.n_features = integer("n_features", n_features, 1, MOST_COLUMNS)
+        self.n_outputs = integer("n_outputs", n_outputs, 1, MOST_COLUMNS)
+        self.threads = integer("threads", threads, 1, MOST_THREADS)
+        choice("backend", backend, BACKENDS)
+        self.backend = backend
         self.tree = TreeConfig() if tree is None else tree
-        self.optimizers = [OptimizerConfig(0, n_outputs)] if optimizers is None else list(optimizers)
-        self.backend, self.threads = backend, threads
-        check_cover(self.optimizers, n_outputs)
-        start = _vector("bias", bias, 0.0, n_outputs)
-        kinds = _vector("categorical", categorical, False, n_features).astype(np.bool_)
-        self.feature_weights = _vector("feature_weights", feature_weights, 1.0, n_features)
+        if not isinstance(self.tree, TreeConfig):
+            raise GBTError(f"tree: found {type(tree).__name__}; expected a TreeConfig")
+        heads = [OptimizerConfig(0, self.n_outputs)] if optimizers is None else optimizers
+        if not isinstance(heads, Iterable):
+            raise GBTError(f"optimizers: found {type(heads).__name__}; expected a list of OptimizerConfig")
+        self.optimizers = list(heads)
+        check_cover(self.optimizers, self.n_outputs)
+        start = as_vector("bias", bias, 0.0, self.n_outputs)
+        kinds = as_flags("categorical", categorical, self.n_features)
+        self.feature_weights = as_vector("feature_weights", feature_weights, 1.0, self.n_features)
         if (self.feature_weights < 0).any():
             raise GBTError("feature_weights: a weight is negative; expected at least 0")
-        adam = adam_constants(self.optimizers, n_outputs)
+        adam = adam_constants(self.optimizers, self.n_outputs)
         self.ensemble = Ensemble.empty(start, kinds, self.tree.growth == "oblivious", adam)
         self.monotone = self._directions(monotone)
 
@@ -121,21 +125,25 @@ class GBTModel:
         decay = self.tree.control_variate_decay
         if decay is not None and self.n_trees and np.isfinite(targets).all():
             targets = less_variance(targets, running_means(self.ensemble, binned.x, decay, self.threads))
+        sizes = step_sizes(self.optimizers, self.steps, self.n_outputs)
         tree = self._backend().grow(binned, targets, self.tree, self.feature_weights, self.monotone, self.threads)
-        self.ensemble.append(tree.nodes, tree.value, step_sizes(self.optimizers, self.steps, self.n_outputs))
+        self.ensemble.append(tree.nodes, tree.value, sizes)
 
     def compress(self, x: ArrayLike, n_trees: int) -> None:
         """Go on with at most ``n_trees`` trees that say nearly the same on the rows ``x`` (n, F): see :func:`compress`."""
         self._require_compressible()
-        self.ensemble = compress(self.ensemble, x, n_trees, self.threads)
+        rows = as_rows(x, self.n_features, "features")
+        self._require_whole(rows)
+        self.ensemble = compress(self.ensemble, rows, n_trees, self.threads)
 
     def predict(self, x: ArrayLike) -> NDArray[np.float32]:
         """Outputs (n, D) float32 of the rows ``x`` (n, F), or (D,) of a single row (F,).
 
         A category that was not there when the trees were fitted is none of those that splits ask for.
         """
-        single = np.ndim(x) == 1
-        rows = as_rows(np.asarray(x)[None] if single else x, self.n_features, "features")
+        given = x if isinstance(x, np.ndarray) else as_array("features", x)
+        single = given.ndim == 1
+        rows = as_rows(given[None] if single else given, self.n_features, "features")
         outputs = initial_outputs(self.ensemble, len(rows))
         self._descend(rows, outputs, 0)
         found = np.ascontiguousarray(outputs.out[:, : self.n_outputs])
@@ -146,14 +154,18 @@ class GBTModel:
         return Cache(self, as_rows(x.x if isinstance(x, BinnedRows) else x, self.n_features, "features"))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write trees and settings to the file ``path`` (safetensors), all of it or nothing."""
+        """Write trees and settings to the file ``path`` (safetensors), all of it or nothing.
+
+        Raises:
+            GBTError: no file can be written there.
+        """
         settings = {
             "tree": asdict(self.tree),
             "optimizers": [asdict(optimizer) for optimizer in self.optimizers],
             "backend": self.backend,
             "threads": self.threads,
         }
-        own = {"feature_weights": self.feature_weights, "monotone": self.monotone}
+        own: dict[str, NDArray[Any]] = {"feature_weights": self.feature_weights, "monotone": self.monotone}
         storage.write(path, self.ensemble.arrays() | own, settings)
 
     @classmethod
@@ -165,23 +177,27 @@ class GBTModel:
         """
         arrays, settings = storage.read(path)
         try:
-            weights, monotone = arrays.pop("feature_weights"), arrays.pop("monotone")
+            own = {name: arrays.pop(name) for name in ("feature_weights", "monotone")}
             tree = TreeConfig(**settings.pop("tree"))
             optimizers = [OptimizerConfig(**optimizer) for optimizer in settings.pop("optimizers")]
-            ensemble = Ensemble(**arrays, oblivious=tree.growth == "oblivious")
-            ensemble.check()
+            backend, threads = settings.pop("backend"), settings.pop("threads")
+            if settings:
+                raise GBTError(f"settings {shown(sorted(settings))} are not expected")
+            ensemble = Ensemble.from_arrays(arrays, tree.growth == "oblivious")
             model = cls(
                 ensemble.n_features,
                 ensemble.n_outputs,
                 tree,
                 optimizers,
-                bias=ensemble.bias,
                 categorical=ensemble.is_categorical,
-                feature_weights=weights,
-                monotone=monotone,
-                **settings,
+                backend=backend,
+                threads=threads,
+                **own,
             )
-        except (GBTError, KeyError, TypeError, ValueError) as error:
+            ensemble.require_like(model.ensemble)
+        except KeyError as error:
+            raise GBTError(f"{os.fspath(path)}: {error} is missing") from None
+        except (GBTError, TypeError) as error:
             raise GBTError(f"{os.fspath(path)}: contents that do not fit together ({error})") from None
         model.ensemble = ensemble
         return model
@@ -202,18 +218,22 @@ class GBTModel:
 
     def _descend(self, rows: F32, outputs: Outputs, first: int) -> None:
         whole = add_trees(self.ensemble, rows, outputs, first, self.n_trees, self.threads)
-        if not (whole or self.tree.nan_allowed):
+        if not whole:
+            self._require_whole(rows)
+
+    def _require_whole(self, rows: F32) -> None:
+        if not self.tree.nan_allowed and np.isnan(rows).any():
             row, f = np.argwhere(np.isnan(rows))[0]
             raise GBTError(f"features: row {row}, feature {f}: NaN, but nan_allowed is false")
 
     def _directions(self, monotone: ArrayLike | None) -> NDArray[np.int8]:
         shape = (self.n_features, self.n_outputs)
-        if monotone is None or not np.any(monotone):
+        given = np.zeros(0) if monotone is None else as_array("monotone", monotone)
+        if not given.any():
             return np.zeros((0, 0), np.int8)
-        given = np.asarray(monotone)
         given = np.repeat(given[:, None], self.n_outputs, axis=1) if given.ndim == 1 else given
         if given.shape != shape or not np.isin(given, (-1, 0, 1)).all():
-            raise GBTError(f"monotone: expected -1, 0 or 1 in a matrix {shape}, found {np.shape(monotone)}")
+            raise GBTError(f"monotone: expected -1, 0 or 1 in a matrix {shape}, found {given.shape}")
         if given[self.ensemble.is_categorical].any() or given[:, self.ensemble.adam.any(axis=0)].any():
             raise GBTError("monotone: a categorical feature or an output under Adam; expected numeric ones under SGD")
         return np.ascontiguousarray(given, np.int8)
@@ -234,7 +254,12 @@ class Cache:
         self.update()
 
     def slide(self, kept: int, x: ArrayLike) -> F32:
-        """Forget all but the last ``kept`` rows, and take the rows ``x`` (n, F) in behind them."""
+        """Forget all but the last ``kept`` rows, and take the rows ``x`` (n, F) in behind them.
+
+        Raises:
+            GBTError: there are not so many rows, or ``x`` does not fit; the rows stay those that they were.
+        """
+        kept = integer("kept", kept, 0, len(self._rows))
         self.update()
         new = Cache(self._model, as_rows(x, self._model.n_features, "features"))
         first = len(self._rows) - kept
@@ -256,12 +281,3 @@ class Cache:
             model._descend(self._rows, self._state, self._trees)
         self._trees = model.n_trees
         return self.outputs
-
-
-def _vector(name: str, given: ArrayLike | None, default: Any, size: int) -> NDArray[Any]:
-    vector = np.full(size, default) if given is None else np.array(given)
-    with np.errstate(over="ignore"):
-        finite = vector.dtype.kind in "bfiu" and np.isfinite(vector.astype(np.float32)).all()  # as they are stored
-    if vector.shape != (size,) or not finite:
-        raise GBTError(f"{name}: shape {vector.shape}; expected {size} finite numbers")
-    return vector.astype(np.float64) if vector.dtype.kind != "b" else vector

@@ -18,7 +18,10 @@ F32 = NDArray[np.float32]
 
 
 def check_cover(optimizers: Sequence[OptimizerConfig], n_outputs: int) -> None:
-    """Raise :class:`GBTError` unless every output belongs to exactly one optimiser."""
+    """Raise :class:`GBTError` unless these are optimisers of which exactly one has each output."""
+    for optimizer in optimizers:
+        if not isinstance(optimizer, OptimizerConfig):
+            raise GBTError(f"optimizers: found {type(optimizer).__name__}; expected a list of OptimizerConfig")
     owners = np.zeros(n_outputs, np.int64)
     for optimizer in optimizers:
         if optimizer.stop > n_outputs:

@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
-from optgap.gbrl.ensemble import Ensemble, Trees
+from optgap.gbrl.ensemble import Ensemble, HasTrees, Trees, ensemble_of
 from optgap.gbrl.lanes import INLINED, INNER, KERNEL, LANES, descend, move, register
 from optgap.gbrl.rows import F32, as_rows, in_parallel
 
@@ -82,12 +82,13 @@ def _walk(trees: Trees, oblivious: bool, x: F32, outputs: Outputs, first: int, l
     return all(in_parallel(threads if n >= 2 * FEW_ROWS else 1, n, work))
 
 
-def predict(ensemble: Ensemble, x: ArrayLike, threads: int = 1) -> NDArray[np.float32]:
-    """Outputs (n, D) float32 of the rows ``x`` (n, F).
+def predict(model: HasTrees | Ensemble, x: ArrayLike, threads: int = 1) -> NDArray[np.float32]:
+    """Outputs (n, D) float32 of the rows ``x`` (n, F), NaN being a missing value.
 
     Raises:
         GBTError: not a matrix of F columns.
     """
+    ensemble = ensemble_of(model)
     rows = checked_rows(ensemble, x)
     outputs = initial_outputs(ensemble, len(rows))
     add_trees(ensemble, rows, outputs, 0, ensemble.n_trees, threads)

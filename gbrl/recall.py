@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from optgap.gbrl.errors import GBTError, integer
 from optgap.gbrl.model import GBTModel
 from optgap.gbrl.predict import Outputs, initial_outputs
 from optgap.gbrl.rows import as_rows
@@ -20,10 +21,15 @@ class Recall:
     """Predictions of a model, equal to those of its ``predict`` to the last bit, that remember rows.
 
     The model may take steps, be compressed or get another ensemble between two predictions.
+
+    Raises:
+        GBTError: no model, or ``most_rows`` below 1.
     """
 
     def __init__(self, model: GBTModel, most_rows: int = MOST_ROWS) -> None:
-        self._model, self._most_rows = model, most_rows
+        if not isinstance(model, GBTModel):
+            raise GBTError(f"recall: found {type(model).__name__}; expected a GBTModel")
+        self._model, self._most_rows = model, integer("most_rows", most_rows, 1)
         self._forget(0)
 
     def predict(self, x: ArrayLike) -> NDArray[np.float32]:

@@ -20,7 +20,7 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from optgap.gbrl.config import MAX_DEPTH
-from optgap.gbrl.ensemble import Ensemble
+from optgap.gbrl.ensemble import Ensemble, HasTrees, ensemble_of
 from optgap.gbrl.predict import checked_rows, goes_right
 from optgap.gbrl.rows import in_parallel
 
@@ -32,14 +32,16 @@ WEIGHTS = np.array(
 )
 
 
-def shap_values(ensemble: Ensemble, x: ArrayLike, threads: int = 1) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def shap_values(
+    model: HasTrees | Ensemble, x: ArrayLike, threads: int = 1
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """What each feature adds to each output of each row, and the outputs' expected values.
 
     ``values.sum(axis=1) + expected`` equals the prediction. Trees as well as outputs are summed in float64. Where no
     training row reached a split, its two branches count half each.
 
     Args:
-        ensemble: fitted trees, greedy or oblivious.
+        model: fitted, or its ensemble; greedy or oblivious.
         x: (n, F) rows, categorical features as integer codes; NaN is a missing value.
         threads: threads that share the rows.
 
@@ -49,6 +51,7 @@ def shap_values(ensemble: Ensemble, x: ArrayLike, threads: int = 1) -> tuple[NDA
     Raises:
         GBTError: rows that do not fit the ensemble, or an output under Adam (no sum over trees).
     """
+    ensemble = ensemble_of(model)
     ensemble.require_additive("tree SHAP")
     rows = checked_rows(ensemble, x)
     values = np.zeros((len(rows), ensemble.n_features, ensemble.n_outputs))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optgap.gbrl.ensemble import Ensemble
-from optgap.gbrl.errors import GBTError
+from optgap.gbrl.ensemble import Ensemble, HasTrees, ensemble_of
+from optgap.gbrl.errors import GBTError, integer, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,19 +17,19 @@ BRANCH_WIDTH, LEVEL_HEIGHT = 1.9, 1.1  # inches a leaf and a level of a drawing
 MARKS = (("├─ ", "│  "), ("└─ ", "   "))  # of the first child and of the last: its own line, the lines below it
 
 
-def tree_text(ensemble: Ensemble, tree: int, feature_names: Sequence[str] | None = None) -> str:
+def tree_text(model: HasTrees | Ensemble, tree: int, feature_names: Sequence[str] | None = None) -> str:
     """Tree ``tree`` as text, a line a node: the question of a split, what a leaf adds to each output.
 
     Args:
-        ensemble: fitted trees.
+        model: fitted, or its ensemble.
         tree: number of the tree, negative from the end.
         feature_names: F names; ``x0``, ``x1``, ... if None.
 
     Raises:
         GBTError: no such tree, or a wrong number of names.
     """
-    view = _View(ensemble, tree, feature_names)
-    lines: list[str] = [f"tree {view.tree} of {ensemble.n_trees}"]
+    view = _View(ensemble_of(model), tree, feature_names)
+    lines: list[str] = [f"tree {view.tree} of {view.ensemble.n_trees}"]
     pending = [(0, "", "", "")]  # node, the line's margin, the margin of what hangs below, the answer that led here
     while pending:
         node, margin, below, answer = pending.pop()
@@ -41,12 +41,12 @@ def tree_text(ensemble: Ensemble, tree: int, feature_names: Sequence[str] | None
 
 
 def draw_tree(
-    ensemble: Ensemble, tree: int, feature_names: Sequence[str] | None = None, axes: Axes | None = None
+    model: HasTrees | Ensemble, tree: int, feature_names: Sequence[str] | None = None, axes: Axes | None = None
 ) -> Axes:
     """Tree ``tree`` drawn with matplotlib, root on top, "no" to the left and "yes" to the right.
 
     Args:
-        ensemble: fitted trees.
+        model: fitted, or its ensemble.
         tree: number of the tree, negative from the end.
         feature_names: F names; ``x0``, ``x1``, ... if None.
         axes: where to draw; a figure of fitting size is made if None.
@@ -54,7 +54,7 @@ def draw_tree(
     Raises:
         GBTError: no such tree, or a wrong number of names.
     """
-    view = _View(ensemble, tree, feature_names)
+    view = _View(ensemble_of(model), tree, feature_names)
     depth, across = view.positions()
     if axes is None:
         from matplotlib import pyplot
@@ -85,12 +85,17 @@ class _View:
     """The nodes of one tree, in words."""
 
     def __init__(self, ensemble: Ensemble, tree: int, feature_names: Sequence[str] | None) -> None:
-        if not -ensemble.n_trees <= tree < ensemble.n_trees:
-            raise GBTError(f"tree {tree}: the ensemble holds {ensemble.n_trees} trees, numbered from 0")
-        self.names = [f"x{f}" for f in range(ensemble.n_features)] if feature_names is None else list(feature_names)
-        if len(self.names) != ensemble.n_features:
-            raise GBTError(f"feature_names: {len(self.names)} names; expected {ensemble.n_features}")
-        self.tree = tree % ensemble.n_trees
+        if ensemble.n_trees == 0:
+            raise GBTError("tree: the ensemble holds no tree; expected at least one")
+        self.tree = integer("tree", tree, -ensemble.n_trees, ensemble.n_trees - 1) % ensemble.n_trees
+        given = [f"x{f}" for f in range(ensemble.n_features)] if feature_names is None else feature_names
+        if (
+            isinstance(given, str)
+            or not isinstance(given, Iterable)
+            or len(names := list(given)) != ensemble.n_features
+        ):
+            raise GBTError(f"feature_names is {shown(feature_names)}; expected {ensemble.n_features} names")
+        self.names = names
         self.ensemble = ensemble
         self.start = int(ensemble.tree_start[self.tree])
         self.size = int(ensemble.tree_start[self.tree + 1]) - self.start

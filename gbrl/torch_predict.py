@@ -12,19 +12,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from optgap.gbrl.ensemble import Ensemble
+from optgap.gbrl.ensemble import Ensemble, HasTrees, ensemble_of
 from optgap.gbrl.errors import GBTError
 
 GROUP = 1 << 22  # rows times trees that are walked at once
 
 
-def predict(ensemble: Ensemble, x: Tensor) -> Tensor:
+def predict(model: HasTrees | Ensemble, x: Tensor) -> Tensor:
     """Outputs (n, D) float32 of the rows ``x`` (n, F) float32, on their device.
 
     Raises:
         GBTError: not a float32 matrix of F columns.
     """
+    ensemble = ensemble_of(model)
     F = ensemble.n_features
+    if not isinstance(x, Tensor):
+        raise GBTError(f"features: found {type(x).__name__}; expected a tensor")
     if x.dtype != torch.float32 or x.ndim != 2 or x.shape[1] != F:
         raise GBTError(f"features: {x.dtype} of shape {tuple(x.shape)}; expected float32 (rows, {F})")
 

@@ -48,13 +48,11 @@ class TreeModule(nn.Module):
         found = {}
         for name, model in self.models.items():
             tensors = {array: state[f"{name}.{array}"].cpu().numpy() for array in arrays[name]}
-            ensemble = Ensemble(**tensors, oblivious=model.ensemble.oblivious)
-            ensemble.check()
-            expected = model.ensemble
-            for size in ("n_features", "n_outputs"):
-                if getattr(ensemble, size) != getattr(expected, size):
-                    raise InputError(f"{name}: {size} is {getattr(ensemble, size)}; expected {getattr(expected, size)}")
-            found[name] = ensemble
+            try:
+                found[name] = Ensemble.from_arrays(tensors, model.ensemble.oblivious)
+                found[name].require_like(model.ensemble)
+            except GBTError as error:
+                raise InputError(f"{name}: {error}") from None
         return found
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:

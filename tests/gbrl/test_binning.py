@@ -41,7 +41,7 @@ def test_few_values_get_a_bin_each(x, binning):
 
 
 def test_edges_lie_midway():
-    binner = Binner.fit(np.array([[0.0], [1.0], [4.0], [4.0]]))
+    binner = Binner.fit_transform(np.array([[0.0], [1.0], [4.0], [4.0]])).binner
     assert binner.n_bins.tolist() == [3]
     assert binner.edges[0, :4].tolist() == [0.5, 2.5, np.inf, np.inf]
 
@@ -56,7 +56,7 @@ def test_quantile_bins_hold_equally_many_rows_and_uniform_ones_are_equally_wide(
     x = np.random.default_rng(0).normal(size=(2560, 1)).astype(np.float32) ** 3
     counts = np.bincount(Binner.fit_transform(x, 256).codes[0])
     assert counts.tolist() == [10] * 256
-    binner = Binner.fit(x, 10, "uniform")
+    binner = Binner.fit_transform(x, 10, "uniform").binner
     expected = np.linspace(x.min(), x.max(), 11)[1:-1]
     np.testing.assert_allclose(binner.edges[0, :9], expected, rtol=1e-5)
 
@@ -100,7 +100,7 @@ def test_threads_and_many_features_change_nothing():
     x = np.random.default_rng(0).normal(size=(500, 53)).astype(np.float32)
     one, three = Binner.fit_transform(x), Binner.fit_transform(x, threads=3)
     np.testing.assert_array_equal(one.codes, three.codes)
-    np.testing.assert_array_equal(one.codes, Binner.fit(x).transform(x, threads=2).codes)
+    np.testing.assert_array_equal(one.codes, one.binner.transform(x, threads=2).codes)
 
 
 def test_take_chooses_among_the_rows_without_copying_codes():
@@ -111,7 +111,7 @@ def test_take_chooses_among_the_rows_without_copying_codes():
     np.testing.assert_array_equal(half.x, x[[8, 2, 2, 5]])
     np.testing.assert_array_equal(half.take([3, 0]).x, x[[5, 8]])
     np.testing.assert_array_equal(rows.take(x[:, 0] > 9).x, x[5:])
-    for wrong in ([10], [-1], [0.5], [True]):
+    for wrong in ([10], [-1], [0.5], [True], [[0]], 3, "x", [[0], [1, 2]]):
         with pytest.raises(GBTError, match="take: rows must be"):
             rows.take(wrong)
 
@@ -123,24 +123,28 @@ def test_take_chooses_among_the_rows_without_copying_codes():
         ({"x": np.zeros(3)}, r"shape \(3,\)"),
         ({"x": [["a"]]}, "expected numbers"),
         ({"x": [[1.0, np.nan]]}, "row 0, feature 1: NaN, but nan_allowed is false"),
-        ({"x": [[1.0]], "n_bins": 1}, "expected 2 to 256"),
-        ({"x": [[1.0]], "n_bins": 257}, "expected 2 to 256"),
+        ({"x": [[1.0]], "n_bins": 1}, "n_bins is .*; expected an integer from 2 to 256"),
+        ({"x": [[1.0]], "n_bins": 257}, "n_bins is .*; expected an integer from 2 to 256"),
         ({"x": [[1.0]], "binning": "kmeans"}, "quantile or uniform"),
         ({"x": [[1.5]], "categorical": [True]}, "feature 0: not all integers"),
         ({"x": [[1e9]], "categorical": [True]}, "feature 0: not all integers"),
         ({"x": np.arange(300)[:, None], "categorical": [True]}, "feature 0: more than 256 categories"),
-        ({"x": [[1.0]], "categorical": [True, False]}, "one bool for each of 1 features"),
+        ({"x": [[1.0]], "categorical": [True, False]}, r"categorical: bool of shape \(2,\); expected 1 bools"),
+        ({"x": [[1.0]], "n_bins": 2.5}, "n_bins is 2.5; expected an integer from 2 to 256"),
+        ({"x": [[1.0]], "threads": "x"}, "threads is 'x'; expected an integer from 1 to 1024"),
+        ({"x": [[1.0, 2.0]], "categorical": [0, 2]}, "expected 2 bools"),
+        ({"x": [[1.0], [1.0, 2.0]]}, "features: expected numbers, found list"),
+        ({"x": [[1.0j]]}, "features: expected numbers, found list"),
     ],
 )
 def test_what_cannot_be_binned_is_refused_in_one_line(arguments, message):
-    for method in (Binner.fit, Binner.fit_transform):
-        with pytest.raises(GBTError, match=message) as caught:
-            method(**arguments)
-        assert "\n" not in str(caught.value)
+    with pytest.raises(GBTError, match=message) as caught:
+        Binner.fit_transform(**arguments)
+    assert "\n" not in str(caught.value)
 
 
 def test_rows_that_do_not_fit_the_bins_are_refused():
-    binner = Binner.fit([[0.0, 1.0], [1.0, 2.0]], categorical=[True, False])
+    binner = Binner.fit_transform([[0.0, 1.0], [1.0, 2.0]], categorical=[True, False]).binner
     for x, message in (([[0.0]], "expected .rows, 2"), ([[2.0, 0.0]], "category 2 was not"), ([[0, np.nan]], "NaN")):
         with pytest.raises(GBTError, match=message):
             binner.transform(x)

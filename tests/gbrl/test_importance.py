@@ -26,5 +26,5 @@ def test_no_splits_give_zeros():
 
 
 def test_an_unknown_kind_lists_the_known():
-    with pytest.raises(GBTError, match="gain, splits, cover"):
+    with pytest.raises(GBTError, match="kind of importance is 'weight'; expected gain or splits or cover"):
         importances(small_ensemble(), "weight")

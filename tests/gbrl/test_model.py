@@ -365,5 +365,5 @@ def test_a_backend_that_is_not_there_is_one_clear_error(monkeypatch):
 
 @pytest.mark.parametrize("bias", [[1e300, 0.0], ["a", "b"], [np.nan, 0.0]])
 def test_a_bias_that_float32_cannot_hold_is_refused(bias):
-    with pytest.raises(GBTError, match="expected 2 finite numbers"):
+    with pytest.raises(GBTError, match=r"bias: .*expected .*numbers"):
         GBTModel(3, 2, bias=bias)
