@@ -156,6 +156,9 @@ class IntrinsicReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     |---|---|---|---|
     | ``count`` | 1 / sqrt(N + 1) after N visits of the cell | ``info["cell"]`` | |
     | ``first-visit`` | 1 for the first visit of a cell, else 0 | ``info["cell"]`` | |
+    | ``e3b`` | phi^T C^-1 phi, C = ridge I + sum phi phi^T | ``info["position"]`` | ``ridge``, ``features`` |
+    | ``smax`` | -log p(position), p the Gaussian fitted to those visited | ``info["position"]`` | ``ridge`` |
+    | ``knn`` | distance to the k-th nearest visited position; not with ``sofe`` | ``info["position"]`` | ``neighbours``, ``memory`` |
 
     ``info["intrinsic_reward"]`` (float) is the bonus, 0.0 at reset.
 
