@@ -18,6 +18,8 @@ from optgap.co.problems.job_shop import JobShopInstance
 from optgap.co.problems.job_shop_instances import load_job_shop
 from optgap.co.problems.multi_agent_path_finding import MAPFInstance
 from optgap.co.problems.multi_agent_path_finding_instances import load_mapf, load_mapf_folder
+from optgap.co.problems.path_planning import PathPlanningInstance
+from optgap.co.problems.path_planning_instances import load_path_planning, load_path_planning_folder
 from optgap.co.problems.slicing import SlicingInstance
 from optgap.co.problems.slicing_instances import load_slicing, load_slicing_folder
 
@@ -87,6 +89,17 @@ COLLECTIONS.register(
         partial(write_solution, "slicing"),
         ("slicing-25-s0", "slicing-100-s0", "slicing-100-s1", "slicing-100-s2"),
         size="n_users",
+    ),
+)
+COLLECTIONS.register(
+    "path-planning",
+    Collection(
+        PathPlanningInstance,
+        load_path_planning,
+        load_path_planning_folder,
+        partial(write_solution, "path-planning"),
+        ("simple-static-s0", "simple-dynamic-s0", "complex-static-s0", "complex-dynamic-s0", "warehouse-s0"),
+        size="n_boxes",
     ),
 )
 COLLECTIONS.register(

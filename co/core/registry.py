@@ -60,6 +60,7 @@ PROBLEMS.register("cvrp", "optgap.co.problems.cvrp:CVRP_PROBLEM")
 PROBLEMS.register("op", "optgap.co.problems.orienteering:ORIENTEERING")
 PROBLEMS.register("kp", "optgap.co.problems.knapsack:KNAPSACK")
 PROBLEMS.register("slicing", "optgap.co.problems.slicing:SLICING")
+PROBLEMS.register("path-planning", "optgap.co.problems.path_planning:PATH_PLANNING")
 PROBLEMS.register("mapf", "optgap.co.problems.multi_agent_path_finding:MAPF")
 
 for _problem in ("job-shop", "blocking-job-shop"):
@@ -100,6 +101,9 @@ SOLVERS.register("kp/branch-and-bound", "optgap.co.heuristics.knapsack_exact:bra
 for _rule in ("equal_share", "proportional", "latency_greedy", "drift_plus_penalty"):
     SOLVERS.register(f"slicing/{_rule.replace('_', '-')}", f"optgap.co.heuristics.slicing_rules:solve_{_rule}")
 SOLVERS.register("slicing/scip", "optgap.co.exact.slicing_scip:solve")
+SOLVERS.register("path-planning/visibility-graph", "optgap.co.exact.visibility:solve")
+SOLVERS.register("path-planning/lattice-a-star", "optgap.co.heuristics.lattice:solve")
+SOLVERS.register("path-planning/lattice-a-star-car", "optgap.co.heuristics.lattice:solve_car")
 SOLVERS.register("mapf/prioritized-planning", "optgap.co.heuristics.prioritized_planning:solve")
 SOLVERS.register("mapf/cbs", "optgap.co.exact.conflict_based_search:solve")
 SOLVERS.register("mapf/scip", "optgap.co.exact.multi_agent_path_finding_scip:solve")

@@ -6,7 +6,8 @@ JSON for all of them, nodes and items counted from 0::
      "routes": [[3, 1], [2]]}
 
 ``tour`` for the TSP and the ATSP, ``routes`` for the CVRP, ``path`` for orienteering, ``items`` for the knapsack, ``shares``
-for slicing, ``paths`` for multi-agent path finding. Tours are also written as ``.tour`` (TSPLIB), routes as ``.sol`` (VRPLIB).
+for slicing, ``paths`` for multi-agent path finding, ``path`` (points in m) for path planning. Tours are also written as
+``.tour`` (TSPLIB), routes as ``.sol`` (VRPLIB).
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ KEYS = {
     "kp": "items",
     "slicing": "shares",
     "mapf": "paths",
+    "path-planning": "path",
 }
 WRITERS = {".tour": write_tour, ".sol": write_routes}
 

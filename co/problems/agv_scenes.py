@@ -10,13 +10,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from optgap.co.core import InputError
-from optgap.co.problems.path_planning import F64, PathPlanningInstance
-from optgap.co.problems.warehouse import warehouse
+from optgap.co.formats.movingai import boxes_of, read_map
+from optgap.co.problems.path_planning import F64, ROUNDING, PathPlanningInstance
+from optgap.co.problems.warehouse import draw_ends, warehouse
 
 JITTER = 0.5  # m: of the start's x and y, to either side
 PATROL_SPEED = 0.3  # m/s of a moving target
@@ -64,12 +66,50 @@ def complex_(rng: np.random.Generator, moving: bool) -> dict[str, Any]:
     return _hall(rng, 20.0, COMPLEX, np.array([1.5, 1.5]), route, moving)
 
 
+def grid_map(
+    rng: np.random.Generator,
+    path: str | Path | None = None,
+    cell: float = 1.0,
+    start: Any = None,
+    target: Any = None,
+    radius: float = 0.3,
+) -> dict[str, Any]:
+    """The hall of a MovingAI ``.map`` file; its blocked cells are merged into boxes.
+
+    Args:
+        path: the file.
+        cell: m, side of a cell.
+        start: (2,) or (3,) x, y in m, heading; drawn if missing, as is the heading.
+        target: (2,) x, y in m; drawn if missing. Both are drawn together, a third of the hall's diagonal apart.
+        radius: m, of the vehicle.
+
+    Raises:
+        InputError: the file is missing or malformed, or there are no free places.
+    """
+    if path is None:
+        raise InputError("scene map: path is missing; expected a MovingAI .map file")
+    if not 0 < cell < np.inf:
+        raise InputError(f"{path}: cell is {cell}; expected a side in m above 0")
+    blocked = read_map(path)
+    boxes = boxes_of(blocked, cell)
+    bounds = np.array([0.0, 0.0, blocked.shape[1], blocked.shape[0]]) * cell
+    if start is None or target is None:
+        drawn = draw_ends(rng, bounds, boxes, radius + ROUNDING, np.zeros((0, 1, 2)), 0.0)
+        start, target = drawn[0] if start is None else start, drawn[1] if target is None else target
+    place = np.asarray(start, np.float64).ravel()
+    if len(place) == 2:
+        place = np.append(place, rng.uniform(-np.pi, np.pi))
+    where = {"name": Path(path).stem, "bounds": bounds, "boxes": boxes, "radius": radius}
+    return where | {"start": place, "route": np.asarray(target, np.float64).reshape(-1, 2)}
+
+
 SCENES: dict[str, Callable[..., dict[str, Any]]] = {
     "simple-static": lambda rng: simple(rng, False),
     "simple-dynamic": lambda rng: simple(rng, True),
     "complex-static": lambda rng: complex_(rng, False),
     "complex-dynamic": lambda rng: complex_(rng, True),
     "warehouse": warehouse,
+    "map": grid_map,
 }
 FIELDS = tuple(item.name for item in fields(PathPlanningInstance))
 
