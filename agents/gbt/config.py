@@ -11,9 +11,7 @@ from optgap.agents.dqn.config import DQNConfig
 from optgap.agents.gbt.growth import GrowthSettings
 from optgap.agents.ppo.config import PPOConfig
 from optgap.agents.sac.config import SACConfig
-from optgap.co.core import InputError
-from optgap.gbrl.config import OptimizerConfig
-from optgap.gbrl.errors import GBTError
+from optgap.gbrl.config import KINDS, OptimizerConfig
 
 
 @dataclass
@@ -53,11 +51,8 @@ class TreeSettings(GrowthSettings):
         if self.max_trees is not None:
             require(self, "max_trees", self.max_trees >= 1, "null or an integer of at least 1")
             require(self, "max_trees", self.optimizer == "sgd", "null where the optimizer is not sgd")
-        self.tree()
-        try:
-            self.head(0, 1, self.learning_rate)
-        except GBTError as error:
-            raise InputError(f"{type(self).__name__}: {error}") from None
+        require(self, "optimizer", self.optimizer in KINDS, " or ".join(KINDS))
+        self.check_growth("learning_rate", "value_rate", "log_std_rate")
 
     def head(self, start: int, stop: int, rate: float) -> OptimizerConfig:
         """How the outputs ``start:stop`` follow the trees."""
@@ -136,7 +131,7 @@ class GBTDQNConfig(GrowthSettings, DQNConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require("max_trees", self.max_trees >= 1, "an integer of at least 1")
-        self.tree()
+        self.check_growth("learning_rate")
 
 
 @dataclass
@@ -167,4 +162,4 @@ class GBTSACConfig(GrowthSettings, SACConfig):
         super().__post_init__()
         for name in ("policy_batch", "policy_steps", "action_pairs", "max_trees"):
             self._require(name, getattr(self, name) >= 1, "an integer of at least 1")
-        self.tree()
+        self.check_growth("learning_rate", "policy_rate")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from optgap.co.core import InputError
-from optgap.gbrl.config import TreeConfig
-from optgap.gbrl.errors import GBTError
+from optgap.gbrl.config import LARGEST_RATE, TreeConfig
+from optgap.gbrl.errors import GBTError, number
 
 
 @dataclass
@@ -39,3 +39,12 @@ class GrowthSettings:
             return TreeConfig(**{name: getattr(self, name) for name in names})
         except GBTError as error:
             raise InputError(f"{type(self).__name__}: {error}") from None
+
+    def check_growth(self, *rates: str) -> None:
+        """Raise an :class:`InputError` unless trees can be grown so, and followed at the step sizes of these fields."""
+        self.tree()
+        try:
+            for name in rates:
+                number(f"{type(self).__name__}: {name}", getattr(self, name), 0, LARGEST_RATE)
+        except GBTError as error:
+            raise InputError(str(error)) from None

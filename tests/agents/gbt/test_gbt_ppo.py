@@ -13,7 +13,7 @@ from gymnasium import spaces
 from omegaconf import OmegaConf
 
 from optgap.agents.common.contracts import AGENTS
-from optgap.agents.gbt.config import GBTPPOConfig
+from optgap.agents.gbt.config import GBTDQNConfig, GBTPPOConfig, GBTSACConfig
 from optgap.agents.gbt.recipes import PPO as RECIPES
 from optgap.agents.ppo.agent import PPO
 from optgap.co.core import InputError
@@ -217,3 +217,24 @@ def test_a_bound_is_checked():
         GBTPPOConfig(max_trees=0)
     with pytest.raises(InputError, match="expected null where the optimizer is not sgd"):
         GBTPPOConfig(max_trees=5, optimizer="adam")
+
+
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [
+        (GBTPPOConfig, "learning_rate"),
+        (GBTPPOConfig, "value_rate"),
+        (GBTPPOConfig, "log_std_rate"),
+        (GBTDQNConfig, "learning_rate"),
+        (GBTSACConfig, "learning_rate"),
+        (GBTSACConfig, "policy_rate"),
+    ],
+)
+def test_step_sizes_that_float32_cannot_follow_are_refused(config, name):
+    with pytest.raises(InputError, match=rf"{config.__name__}: {name} is 1e\+38; expected a number from 0 to 1e\+09"):
+        config(**{name: 1e38})
+
+
+def test_an_optimizer_that_is_none_is_refused():
+    with pytest.raises(InputError, match="GBTPPOConfig: optimizer is 'rmsprop'; expected sgd or adam"):
+        GBTPPOConfig(optimizer="rmsprop")
