@@ -24,7 +24,7 @@ def hall(**fields):
     )
 
 
-@settings(max_examples=120)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32), st.floats(0.01, 10), st.booleans())
 def test_no_box_or_wall_is_overlapped_or_crossed_at_any_dt(seed: int, dt: float, car: bool) -> None:
     instance = reference.random_instance(seed, boxes=10, dt=dt, max_speed=3.0)
@@ -43,7 +43,7 @@ def test_no_box_or_wall_is_overlapped_or_crossed_at_any_dt(seed: int, dt: float,
         assert distance_to_box(path, box).min() >= R
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32), st.floats(0.05, 3))
 def test_other_vehicles_are_met_at_the_first_contact(seed: int, dt: float) -> None:
     instance = reference.random_instance(seed, boxes=3, others=5, dt=dt, side=9.0)
