@@ -76,8 +76,9 @@ class Intrinsic:
         self._index, self._kind = kind
         axes = () if cells else (found.bounds().shape[1],)
         self._single, self._shape = copies is None, (copies or 1, *axes)
+        self._place: NDArray[Any] = np.zeros(self._shape, self._kind)
         self._fresh, self._never = np.zeros(copies or 1, np.bool_), np.zeros(copies or 1, np.bool_)
-        self.named, self.space = isinstance(space, spaces.Dict), space
+        self.sofe, self.named, self.space = sofe, isinstance(space, spaces.Dict), space
         if sofe:
             parts = dict(space.spaces) if isinstance(space, spaces.Dict) else {"observation": space}
             if KEY in parts:
@@ -86,7 +87,7 @@ class Intrinsic:
         self._share()
 
     def _share(self) -> None:
-        """``shown`` (B, ...): the encodings of all copies, not copied."""
+        """``shown``: the encodings of all copies (B, ...), or that of the single environment, not copied."""
         encoding, space = self.statistic.encoding, self.statistic.space
         self.shown: NDArray[np.float32] = encoding
         if len(encoding) and space is not None:
@@ -94,6 +95,8 @@ class Intrinsic:
             if len(encoding) < self._shape[0]:  # one of all copies; broadcast_to answers what torch warns about
                 strides = (0, *self.shown.strides[1:])
                 self.shown = as_strided(self.shown, (self._shape[0], *space.shape), strides)
+            if self._single:
+                self.shown = self.shown[0]
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "shown"}
@@ -104,6 +107,9 @@ class Intrinsic:
 
     def first(self, observation: Any, info: Mapping[str, Any], bonus: F64) -> F64:
         """``bonus`` (B,), filled with zeros, where all copies start an episode."""
+        told = self.where(observation, info)[self._index]
+        if np.shape(told) != self._shape[self._single :]:
+            raise self._unknown(told)
         self._fresh[:] = True
         return self.next(observation, info, self._never, self._never, bonus)
 
@@ -112,15 +118,23 @@ class Intrinsic:
         place = told = self.where(observation, info)[self._index]
         if type(told) is not np.ndarray or told.shape != self._shape or told.dtype != self._kind:
             try:
-                place = np.asarray(told, self._kind).reshape(self._shape)
+                self._place[0 if self._single else slice(None)] = told
             except (TypeError, ValueError):
                 raise self._unknown(told) from None
+            place = self._place
         if self.statistic.visit(place, self._fresh, terminated, truncated, bonus) >= 0:
             raise self._unknown(told)
         return bonus
 
+    def augmented(self, observation: Any, copy: bool) -> Any:
+        """What the agent sees: with ``sofe`` a dict that has the statistic too."""
+        if not self.sofe:
+            return observation
+        shown = self.shown.copy() if copy else self.shown
+        return {**observation, KEY: shown} if self.named else {"observation": observation, KEY: shown}
+
     def _unknown(self, told: Any) -> InputError:
-        reads, shape = self.statistic.reads, self._shape[1:] if self._single else self._shape
+        reads, shape = self.statistic.reads, self._shape[self._single :]
         if told is None:
             return InputError(f"{self.env} does not say where its agent is: expected info[{reads!r}]; {GIVE}")
         among = "finite numbers"
@@ -158,7 +172,7 @@ class IntrinsicReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     | ``first-visit`` | 1 for the first visit of a cell, else 0 | ``info["cell"]`` | |
     | ``e3b`` | phi^T C^-1 phi, C = ridge I + sum phi phi^T | ``info["position"]`` | ``ridge``, ``features`` |
     | ``smax`` | -log p(position), p the Gaussian fitted to those visited | ``info["position"]`` | ``ridge`` |
-    | ``knn`` | distance to the k-th nearest visited position; not with ``sofe`` | ``info["position"]`` | ``neighbours``, ``memory`` |
+    | ``knn`` | distance to the k-th nearest visited one; not with ``sofe`` | ``info["position"]`` | ``neighbours``, ``memory`` |
 
     ``info["intrinsic_reward"]`` (float) is the bonus, 0.0 at reset.
 
@@ -200,7 +214,7 @@ class IntrinsicReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         }
         RecordConstructorArgs.__init__(self, coefficient=coefficient, **shared, **parameters)
         gym.Wrapper.__init__(self, env)
-        self.coefficient, self.sofe = coefficient, sofe
+        self.coefficient = coefficient
         self.intrinsic = Intrinsic(env, None, env.observation_space, **shared, parameters=parameters)
         self.observation_space = self.intrinsic.space
         self._bonus, self._never = np.zeros(1), np.zeros(1, np.bool_)
@@ -209,7 +223,7 @@ class IntrinsicReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         """The environment's own; an episodic statistic starts anew."""
         observation, info = self.env.reset(seed=seed, options=options)
         info["intrinsic_reward"] = self.intrinsic.first(observation, info, self._bonus).item()
-        return self._augmented(observation), info
+        return self.intrinsic.augmented(observation, True), info
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """The environment's own, with the bonus."""
@@ -218,13 +232,7 @@ class IntrinsicReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         info["intrinsic_reward"] = bonus
         if self.coefficient:
             reward = float(reward) + self.coefficient * bonus
-        return self._augmented(observation), reward, terminated, truncated, info
-
-    def _augmented(self, observation: Any) -> Any:
-        if not self.sofe:
-            return observation
-        shown = self.intrinsic.shown[0].copy()
-        return {**observation, KEY: shown} if self.intrinsic.named else {"observation": observation, KEY: shown}
+        return self.intrinsic.augmented(observation, True), reward, terminated, truncated, info
 
     def statistic_state(self) -> dict[str, NDArray[Any]]:
         """The statistic's arrays, copied: what a checkpoint of a lifetime statistic holds."""
@@ -269,7 +277,7 @@ class IntrinsicRewardVector(VectorWrapper[Any, Any, Any, Any, Any]):
             "place": place,
             "max_mib": max_mib,
         }
-        self.coefficient, self.sofe, self.copy = coefficient, sofe, copy
+        self.coefficient, self.copy = coefficient, copy
         self.intrinsic = Intrinsic(env, env.num_envs, env.single_observation_space, **shared, parameters=parameters)
         self.single_observation_space = self.intrinsic.space
         self.observation_space = batch_space(self.intrinsic.space, env.num_envs)
@@ -278,7 +286,7 @@ class IntrinsicRewardVector(VectorWrapper[Any, Any, Any, Any, Any]):
         """The environment's own; episodic statistics start anew."""
         observation, info = self.env.reset(seed=seed, options=options)
         info["intrinsic_reward"] = self.intrinsic.first(observation, info, np.empty(self.num_envs))
-        return self._augmented(observation), info
+        return self.intrinsic.augmented(observation, self.copy), info
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """The environment's own, with the bonuses."""
@@ -287,15 +295,7 @@ class IntrinsicRewardVector(VectorWrapper[Any, Any, Any, Any, Any]):
         info["intrinsic_reward"] = bonus
         if self.coefficient:
             reward = reward + self.coefficient * bonus
-        return self._augmented(observation), reward, terminated, truncated, info
-
-    def _augmented(self, observation: Any) -> Any:
-        if not self.sofe:
-            return observation
-        shown = self.intrinsic.shown
-        if self.copy:
-            shown = shown.copy()
-        return {**observation, KEY: shown} if self.intrinsic.named else {"observation": observation, KEY: shown}
+        return self.intrinsic.augmented(observation, self.copy), reward, terminated, truncated, info
 
     def statistic_state(self) -> dict[str, NDArray[Any]]:
         """As in :class:`IntrinsicReward`."""
