@@ -93,6 +93,9 @@ class Exploration:
     """Widths of the hidden layers of a bonus that is learned."""
     bonus_features: int = 64
     """Outputs of its random or learned features."""
+    bonus_length: float = 0.25
+    """RND: on which the target varies, in units of the distance of two independent observations: the less, the more
+    local is what is known."""
     bonus_learning_rate: float = 1e-4
     """Its step size."""
     bonus_epochs: int = 4
@@ -111,12 +114,12 @@ class Exploration:
         for name in ("bonus_coefficient", "extrinsic_coefficient"):
             require(self, name, 0 <= getattr(self, name) < math.inf, "a number of at least 0")
         require(self, "intrinsic_gamma", 0 <= self.intrinsic_gamma <= 1, "a number in [0, 1]")
-        require(
-            self, "bonus_hidden_sizes", all(size >= 1 for size in self.bonus_hidden_sizes), "integers of at least 1"
-        )
+        sizes = self.bonus_hidden_sizes
+        require(self, "bonus_hidden_sizes", bool(sizes) and min(sizes) >= 1, "one or more integers of at least 1")
         for name in ("bonus_features", "bonus_epochs", "bonus_minibatch_size"):
             require(self, name, getattr(self, name) >= 1, "an integer of at least 1")
-        require(self, "bonus_learning_rate", self.bonus_learning_rate > 0, "a number above 0")
+        for name in ("bonus_learning_rate", "bonus_length"):
+            require(self, name, getattr(self, name) > 0, "a number above 0")
         require(self, "bonus_share", 0 < self.bonus_share <= 1, "a number in (0, 1]")
 
 

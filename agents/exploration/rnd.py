@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple, Protocol
 
 import gymnasium as gym
@@ -32,6 +33,7 @@ class BonusSettings(Protocol):
 
     bonus_hidden_sizes: list[int]
     bonus_features: int
+    bonus_length: float
 
 
 class LearnedBonus(nn.Module):
@@ -50,6 +52,7 @@ class LearnedBonus(nn.Module):
         super().__init__()
         self.inputs, self.outputs = flat_size(observations), config.bonus_features
         self.hidden, self.interface = list(config.bonus_hidden_sizes), interface
+        self.length = config.bonus_length
         self.scale = RunningScale(self.inputs)
         self.build(actions)
 
@@ -74,14 +77,33 @@ class LearnedBonus(nn.Module):
         return normalized.clamp(-CLIP, CLIP)
 
 
+class Waves(nn.Module):
+    """Random cosines of normalized observations (N, F), (N, size), of mean square 1.
+
+    Two observations whose distance is ``length`` times that of two independent ones, sqrt(2 F), differ by about a
+    radian in each.
+    """
+
+    def __init__(self, inputs: int, size: int, length: float) -> None:
+        super().__init__()
+        self.directions = nn.Parameter(torch.randn(inputs, size) / (length * math.sqrt(2.0 * inputs)))
+        self.phases = nn.Parameter(2.0 * math.pi * torch.rand(size))
+
+    def forward(self, features: Tensor) -> Tensor:
+        return math.sqrt(2.0) * torch.cos(features @ self.directions + self.phases)
+
+
 class RND(LearnedBonus):
     """The error of a network that learns to predict the outputs of a fixed random one: large where it learned little.
 
-    Both see the observation that a step led to. The predictor has one hidden layer more.
+    Both see the observation that a step led to. The paper's networks see images. Of vectors of a few numbers, a network
+    of rectifiers is an almost linear function, known everywhere once it is known somewhere (without biases: on a whole
+    ray once it is known at a point), so the target's hidden units here are waves.
     """
 
     def build(self, actions: gym.Space[Any]) -> None:
-        self.target = mlp([self.inputs, *self.hidden, self.outputs], nn.ReLU).requires_grad_(False)
+        waves = Waves(self.inputs, self.hidden[0], self.length)
+        self.target = nn.Sequential(waves, mlp([self.hidden[0], self.outputs], output_gain=1.0)).requires_grad_(False)
         self.predictor = mlp([self.inputs, *self.hidden, *self.hidden[-1:], self.outputs], nn.ReLU)
 
     def bonus(self, seen: Transitions) -> Tensor:
