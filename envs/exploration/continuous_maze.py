@@ -15,7 +15,7 @@ from optgap.co.dynamics.options import INLINED, KERNEL
 from optgap.envs.exploration.maze import Maze
 from optgap.envs.exploration.maze_batch import F64, MazeBatch, MazeState, arrive, forget, judge
 
-HALF_SIDE = 0.1  # of the square body, in cells
+HALF_SIDE = 0.125  # of the square body, in cells; a power of two, so that contacts are exact numbers
 TOUCH = 1e-9  # cells; deeper than this is inside a wall. Rounding is about 1e-15.
 
 
@@ -41,16 +41,20 @@ def first_contact(walls: NDArray[np.bool_], x: float, y: float, dx: float, dy: f
     Returns:
         The part of the way up to it, 1 if there is none; whether it is met in x, not in y; its row and column.
     """
-    time, in_x, row, column = 1.0, False, -1, -1
+    time, in_x, corner, row, column = 1.0, False, False, -1, -1
     rows, columns = walls.shape
-    for i in range(max(floor(min(y, y + dy) - HALF_SIDE), 0), min(floor(max(y, y + dy) + HALF_SIDE) + 1, rows)):
-        for j in range(max(floor(min(x, x + dx) - HALF_SIDE), 0), min(floor(max(x, x + dx) + HALF_SIDE) + 1, columns)):
+    top, bottom = floor(min(y, y + dy) - HALF_SIDE), floor(max(y, y + dy) + HALF_SIDE)
+    first, last = floor(min(x, x + dx) - HALF_SIDE), floor(max(x, x + dx) + HALF_SIDE)
+    for i in range(max(top, 0), min(bottom + 1, rows)):
+        for j in range(max(first, 0), min(last + 1, columns)):
             if walls[i, j]:
                 enter_x, leave_x = crossing(x, dx, j - HALF_SIDE, j + 1 + HALF_SIDE)
                 enter_y, leave_y = crossing(y, dy, i - HALF_SIDE, i + 1 + HALF_SIDE)
                 enter = max(enter_x, enter_y)
-                if 0.0 <= enter < time and enter < leave_x and enter < leave_y:
-                    time, in_x, row, column = enter, enter_x > enter_y, i, j
+                # Corner on corner is a contact only if no other cell is met flat: it may be part of a straight wall.
+                sooner = enter < time or (enter == time and corner and enter_x != enter_y)
+                if sooner and 0.0 <= enter < leave_x and enter < leave_y:
+                    time, in_x, corner, row, column = enter, enter_x > enter_y, enter_x == enter_y, i, j
     return time, in_x, row, column
 
 

@@ -114,7 +114,7 @@ class PointMazeEnv(OnGrid, BatchedEnv):
 
     ## Description
     The mazes of ``optgap/GridMaze-v0`` with continuous positions. Lengths are in cells (cell (row, column) spans
-    [column, column + 1] x [row, row + 1]), times in steps. The body is a square of side 0.2, parallel to the walls. In a step
+    [column, column + 1] x [row, row + 1]), times in steps. The body is a square of side 0.25, parallel to the walls. In a step
     its velocity changes by ``max_acceleration`` x action; beyond ``max_speed`` it is scaled back to it. Then the body
     moves by its velocity in a straight line. Where it touches a wall it loses that component of its velocity and slides on
     along the wall for the rest of the step. Contacts are computed in closed form, so no speed takes it through a wall or a
