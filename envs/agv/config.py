@@ -12,6 +12,7 @@ import numpy as np
 
 from optgap.co.core import InputError
 from optgap.co.dynamics.agv import CELL, make_rules
+from optgap.co.problems.agv_scenes import FIELDS, make_scene
 from optgap.co.problems.path_planning import PATH_PLANNING, PathPlanningInstance
 from optgap.envs.agv.batch import AGVBatch
 from optgap.envs.batched import MadeById
@@ -58,13 +59,22 @@ class AGVConfig(MadeById):
             self.map = str(self.map)
 
     def draw(self, rng: np.random.Generator) -> PathPlanningInstance:
-        """A random instance of the scene."""
-        given = {} if self.map is None else {"map": self.map}
-        return PATH_PLANNING.generate(rng, scene=self.scene, dt=float(self.dt), **given, **(self.size or {}))
+        """A random instance of the scene: what ``PATH_PLANNING.generate`` draws.
+
+        It is checked to be playable unless the scene promises that: the search for a path would take longer than an
+        episode. A map promises nothing, nor does a scene some of whose fields are replaced.
+        """
+        size = {"dt": float(self.dt)} | ({} if self.map is None else {"path": self.map}) | dict(self.size or {})
+        checked = self.scene == "map" or any(name in FIELDS for name in self.size or {})
+        try:
+            return (PATH_PLANNING.generate if checked else make_scene)(rng, scene=self.scene, **size)
+        except InputError as error:
+            seed: Any = rng.bit_generator.seed_seq
+            raise InputError(f"{error} (drawn from seed {seed.entropy})") from None
 
     def batch(self, copies: int) -> AGVBatch:
         """``copies`` episodes over one kernel: what the environments face, and what fast rollouts use directly."""
-        bounds = self.draw(np.random.default_rng(0)).bounds
+        bounds = self.draw(np.random.default_rng(0)).bounds  # all instances of a scene have them
         steps = MAX_STEPS.get(self.scene, OTHER_MAX_STEPS) if self.max_steps is None else int(self.max_steps)
         return AGVBatch(
             copies,

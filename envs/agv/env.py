@@ -81,11 +81,12 @@ class AGVEnv(BatchedEnv):
     | lidar_range | 8.0 | m |
     | dt | 0.2 | s |
     | max_steps | None | None takes the scene's |
-    | map | None | path of a map, for the scene "map" |
-    | size | None | further arguments of the scene, or fields of the instance, by name |
+    | map | None | path of a map, for the scene "map" alone |
+    | size | None | by name: arguments of the scene (``{"rows": 3}``), or fields of the instance (``{"max_speed": 2.0}``) |
 
     ``reset(options={"instance": instance})`` plays a given one, with its own ``dt``; its hall must not be larger than the
-    scene's. A start or target in an obstacle, or one that cannot be reached, is an :class:`InputError` that names it.
+    scene's. A start or target in an obstacle, or one that cannot be reached, is an :class:`InputError` that names the
+    instance, and the seed where it was drawn.
 
     ## Info
     ``cell`` (row * columns + column of ``grid_shape``, cells of 1 m), ``position`` ((2,) m), ``cost``, ``length`` (m driven),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -95,6 +96,7 @@ def test_a_given_instance_that_cannot_be_played_is_one_line_that_names_it() -> N
     box = [[8.0, 2.0, 10.0, 4.0]]
     wrong: list[tuple[Any, str]] = [
         (hall(boxes=box), "open.*target"),
+        (hall(boxes=[[5.0, 0.0, 5.5, 9.0]]), "open.*no path"),
         (hall(boxes=[[1.9, 4.0, 2.5, 4.8]]), "open.*start"),
         (hall(start=[0.2, 5.0, 0.0]), "open.*start"),
         (hall(bounds=[0, 0, 12.5, 9]), "open has a hall of 12.5 x 9 m; expected at most the scene's, 12 x 12 m"),
@@ -201,3 +203,42 @@ def test_pictures_show_the_vehicle_and_the_target_where_they_are() -> None:
     assert pixel(frames[1], *behind) == [20, 60, 130]
     assert pixel(frames[0], *instance.route[0]) == [40, 160, 80]
     assert pixel(frames[0], *(instance.boxes[0, :2] + 0.4)) == [120, 124, 130]
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_a_seed_plays_what_generate_draws_and_checks(scene: str) -> None:
+    env: Any = AGVConfig(scene=scene).make().unwrapped
+    for seed in range(20):
+        env.reset(seed=seed)
+        played, drawn = env.batch.instances[0], PATH_PLANNING.generate(np.random.default_rng(seed), scene=scene)
+        for name in (
+            "name",
+            "bounds",
+            "boxes",
+            "start",
+            "route",
+            "target_phase",
+            "lanes",
+            "loops",
+            "loop_phases",
+            "dt",
+        ):
+            np.testing.assert_array_equal(getattr(played, name), getattr(drawn, name))
+
+
+def test_a_map_is_played_and_one_without_a_path_is_one_line(tmp_path: Path) -> None:
+    rows = ["." * 16] * 5 + ["." * 7 + "@@" + "." * 7] * 5
+    file = tmp_path / "hall.map"
+    for rest, connected in (("." * 16, True), ("." * 7 + "@@" + "." * 7, False)):
+        rows[:5] = [rest] * 5
+        file.write_text("\n".join(["type octile", "height 10", "width 16", "map", *rows]) + "\n")
+        config = AGVConfig(scene="map", map=file, size={"start": [2.0, 2.0], "target": [14.0, 2.0]})
+        if connected:
+            env: Any = config.make().unwrapped
+            assert env.reset(seed=0)[1]["instance"] == "hall"
+            assert env.grid_shape == (10, 16)
+            assert len(env.batch.instances[0].boxes) > 0
+        else:
+            with pytest.raises(InputError, match=r"hall: .*no path.*seed 0") as error:
+                config.make().reset(seed=0)
+            assert "\n" not in str(error.value)
