@@ -18,7 +18,7 @@ from optgap.co.exact.progress import Progress
 from optgap.co.heuristics.prioritized_planning import try_orders, warm_up
 from optgap.co.problems.multi_agent_path_finding import MAPF, MAPFInstance
 
-ORDERS = 1_000  # of prioritized planning for the first incumbent, at most
+ORDERS = 10_000  # of prioritized planning for the first incumbent, at most
 SHARE = 0.05  # of the budget, at most, for them
 
 

@@ -53,12 +53,24 @@ class _Model:
 
     def run(self) -> None:
         """Build, offer the incumbent, optimize."""
+        from pyscipopt import SCIP_PARAMSETTING
+
         for v in range(self.instance.n_vehicles):
+            if self._is_late():
+                break
             self._flow(v)
         self._conflicts()
-        if self.progress.solution is not None:
+        if self.progress.solution is not None and not self._is_late():
             self._offer(self.progress.solution)
+        # The rows are tight and the first plan is good: all of this takes more time than it saves.
+        self.model.setPresolve(SCIP_PARAMSETTING.FAST)
+        self.model.setHeuristics(SCIP_PARAMSETTING.OFF)
+        self.model.setSeparating(SCIP_PARAMSETTING.OFF)
         run_scip(self.model, self.progress, self.budget, incumbent=self._incumbent)
+
+    def _is_late(self) -> bool:
+        """The budget is spent, so that the model, built or not, is not looked at."""
+        return self.progress.seconds() > self.budget.seconds
 
     def _flow(self, v: int) -> None:
         """The arcs that vehicle ``v`` can use between its start and an arrival in time, and the conservation of its flow."""
@@ -106,7 +118,9 @@ class _Model:
                 vertex[t + 1, goal].append((v, variable))
                 for other in neighbours[goal]:
                     edge[t, goal, other].append((v, variable))
-        for row in (*vertex.values(), *edge.values()):
+        for k, row in enumerate((*vertex.values(), *edge.values())):
+            if k % 1000 == 0 and self._is_late():
+                return
             if len({v for v, _ in row}) > 1:
                 self.model.addCons(quicksum(variable for _, variable in row) <= 1, initial=False)
 

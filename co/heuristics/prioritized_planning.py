@@ -25,7 +25,7 @@ from optgap.co.problems.multi_agent_path_finding import MAPFInstance, arrivals
 
 I64 = NDArray[np.int64]
 
-ORDERS = 1_000  # tried by the solver
+ORDERS = 10_000  # tried by the solver
 PATIENCE = 256  # steps beyond the longest way, at most, that a vehicle may take
 
 
@@ -94,7 +94,7 @@ def warm_up() -> None:
 
 
 def solve(instance: MAPFInstance, budget: Budget) -> Result:
-    """The best plan of 1,000 orders, or of as many as the budget allows; Ctrl-C returns the incumbent.
+    """The best plan of 10,000 orders, or of as many as the budget allows; Ctrl-C returns the incumbent.
 
     The bound is the sum of the vehicles' own shortest ways; a plan that reaches it is optimal. That no order works proves
     nothing; that a vehicle has no way at all proves that there is no solution.

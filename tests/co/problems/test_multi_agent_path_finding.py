@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from mapf_cases import CASES, drawn, optimum
 
+from optgap.co.benchmark.collections import load_instances, problem_of
 from optgap.co.core import InfeasibleError, InputError
 from optgap.co.problems.multi_agent_path_finding import MAPF, MAPFInstance, arrivals
-from optgap.co.problems.multi_agent_path_finding_instances import load_mapf
+from optgap.co.problems.multi_agent_path_finding_instances import load_mapf, load_mapf_folder
 
 FIELDS = {"blocked": np.zeros((2, 3), bool), "starts": [0, 1], "goals": [2, 3]}
 
@@ -121,3 +122,28 @@ def test_names():
     assert (shelves.n_vehicles, int(shelves.blocked.sum())) == (3, 32)
     with pytest.raises(InputError, match="unknown mapf instance 'ft06'; expected mapf-<rows>x<columns>"):
         load_mapf("ft06")
+
+
+def test_files_of_the_movingai_benchmark(tmp_path):
+    (tmp_path / "hall.map").write_text("type octile\nheight 2\nwidth 3\nmap\n.@.\n...\n")
+    row = "0\thall.map\t3\t2\t{}\t{}\t{}\t{}\t1.0\n"
+    lines = [row.format(0, 0, 2, 1), row.format(2, 1, 0, 0), row.format(1, 1, 2, 1)]
+    (tmp_path / "hall-even-1.scen").write_text("version 1\n" + "".join(lines))
+    name = str(tmp_path / "hall-even-1.scen")
+    instance = load_mapf(f"{name}:2")
+    assert (instance.name, instance.blocked.tolist()) == ("hall-even-1-v2", [[False, True, False], [False] * 3])
+    assert (instance.starts.tolist(), instance.goals.tolist()) == ([0, 5], [5, 0])
+    assert problem_of([f"{name}:2"]) == problem_of([name]) == problem_of([str(tmp_path)]) == "mapf"
+    assert load_instances("mapf", [f"{name}:1", f"{name}:2"])[0].n_vehicles == 1
+    (tmp_path / "small.scen").write_text("version 1\n" + lines[0] + "0\thall.map\t2\t2\t1\t1\t0\t0\t1.0\n")
+    for file, said in (
+        (f"{name}:4", "the file has 3 vehicles; expected 1..3 of them"),
+        (f"{name}:0", "expected 1..3"),
+        (name, "goals: vehicles 0 and 2 both in cell 5"),
+        (f"{tmp_path}/gone.scen", "gone.scen: no such file"),
+        (f"{tmp_path}/small.scen", "vehicle 1 is on hall.map, 2 x 2; expected all on hall.map, which is 3 x 2"),
+    ):
+        with pytest.raises(InputError, match=said):
+            load_mapf(file)
+    with pytest.raises(InputError, match="no mapf instance in this folder"):
+        load_mapf_folder(tmp_path / "none")
