@@ -153,7 +153,7 @@ def distance_to_box(path: F64, box: F64) -> F64:
     to_corner = corners - a[:, None]  # (T, 4, 2)
     share = np.clip((to_corner * step[:, None]).sum(2) / np.where(squared > 0, squared, 1), 0, 1)
     of_corners = np.sqrt(((to_corner - share[..., None] * step[:, None]) ** 2).sum(2)).min(1)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         first, second = (low - a) / step, (high - a) / step
     still, inside = step == 0, (low <= a) & (a <= high)
     enter = np.where(still, np.where(inside, -np.inf, np.inf), np.minimum(first, second)).max(1)
