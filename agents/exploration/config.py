@@ -37,6 +37,7 @@ class IntrinsicConfig:
     bonus: str
     sofe: bool
     episodic: bool
+    options: Mapping[str, Any] = field(default_factory=dict)
     statistic: Mapping[str, NDArray[Any]] | None = field(default=None, compare=False)
     """What a lifetime bonus knows when an environment is made; None: nothing."""
 
@@ -59,7 +60,8 @@ class IntrinsicConfig:
         return env
 
     def _arguments(self) -> dict[str, Any]:
-        return {"bonus": self.bonus, "coefficient": 0.0, "sofe": self.sofe, "episodic": self.episodic}
+        named = {"bonus": self.bonus, "coefficient": 0.0, "sofe": self.sofe, "episodic": self.episodic}
+        return named | dict(self.options)
 
     def __getattr__(self, name: str) -> Any:
         if name == "plain" or name.startswith("__"):  # asked before there is one, by copy and pickle
@@ -81,6 +83,8 @@ class Exploration:
     """Observe the bonus's sufficient statistic (Castanyer et al. 2024, arXiv 2310.18144)."""
     episodic: bool = True
     """Whether the statistic of visits begins anew in each episode, or is one over all copies and episodes."""
+    bonus_options: dict[str, Any] = field(default_factory=dict)
+    """Parameters of a bonus of visits, by name: "ridge" and "features" of "e3b", "neighbours" and "memory" of "knn"."""
     bonus_coefficient: float = 1.0
     """Weight of the bonus."""
     extrinsic_coefficient: float = 1.0
@@ -111,6 +115,11 @@ class Exploration:
         require(self, "bonus", self.bonus in known, f"one of {', '.join(known)}")
         require(self, "sofe", not self.sofe or self.bonus in STATIONARY, f"false with bonus {self.bonus!r}, which has no "
                 f"finite statistic; {', '.join(STATIONARY)} have")  # fmt: skip
+        own = self.bonus in COUNTED and self.bonus_options.keys().isdisjoint(
+            ("bonus", "coefficient", "sofe", "episodic")
+        )
+        expected = f"parameters of bonus {self.bonus!r} itself, and none unless it is one of visits"
+        require(self, "bonus_options", own or not self.bonus_options, expected)
         for name in ("bonus_coefficient", "extrinsic_coefficient"):
             require(self, name, 0 <= getattr(self, name) < math.inf, "a number of at least 0")
         require(self, "intrinsic_gamma", 0 <= self.intrinsic_gamma <= 1, "a number in [0, 1]")

@@ -56,7 +56,7 @@ def explored(env_config: Any, config: Exploration) -> tuple[Any, Statistic | Non
         env_config = env_config.plain
     if config.bonus not in COUNTED:
         return env_config, None
-    played = IntrinsicConfig(env_config, config.bonus, config.sofe, config.episodic)
+    played = IntrinsicConfig(env_config, config.bonus, config.sofe, config.episodic, config.bonus_options)
     if config.episodic:
         return played, None
     env = played.make()

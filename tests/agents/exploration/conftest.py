@@ -37,14 +37,5 @@ class Chain(gym.Env):
         return {"cell": self.cell, "position": position, "furthest": float(self.cell)}
 
 
-class Bonused(gym.Wrapper):
-    """Adds half a bonus of 1 for every step that arrives at a cell with an even number to the reward."""
-
-    def step(self, action):
-        observation, reward, terminated, truncated, info = self.env.step(action)
-        return observation, reward + 0.5 * (info["cell"] % 2 == 0), terminated, truncated, info
-
-
 if "optgap-test/Chain-v0" not in gym.registry:
     gym.register("optgap-test/Chain-v0", entry_point=Chain)
-    gym.register("optgap-test/BonusedChain-v0", entry_point=lambda **kwargs: Bonused(Chain(**kwargs)))
