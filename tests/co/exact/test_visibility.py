@@ -35,7 +35,7 @@ def _hall(
     boxes: list[list[float]], start: list[float], route: list[list[float]], **other: float
 ) -> PathPlanningInstance:
     fields = {"bounds": HALL, "boxes": np.reshape(boxes, (-1, 4)), "start": np.array([*start, 0.0])}
-    return PathPlanningInstance(**fields, route=np.array(route), **other)  # type: ignore[arg-type]
+    return PathPlanningInstance(**fields, route=np.array(route), **other)
 
 
 def _random_hall(seed: int, **other: float) -> PathPlanningInstance:
@@ -51,13 +51,13 @@ def _random_hall(seed: int, **other: float) -> PathPlanningInstance:
     raise AssertionError
 
 
-def _is_free(instance: PathPlanningInstance, points: F64) -> F64:
+def _is_free(instance: PathPlanningInstance, points: F64) -> NDArray[np.bool_]:
     """(len(points) - 1,) whether each segment is free, by the geometry of the check."""
     low, high = instance.bounds[:2] + instance.radius, instance.bounds[2:] - instance.radius
     inside = ((points >= low) & (points <= high)).all(1)
-    free = inside[:-1] & inside[1:]
+    free: NDArray[np.bool_] = inside[:-1] & inside[1:]
     for box in instance.boxes:
-        free &= distance_to_box(points, box) >= instance.radius - 1e-9
+        free = free & (distance_to_box(points, box) >= instance.radius - 1e-9)
     return free
 
 

@@ -38,13 +38,13 @@ def test_motions_begin_and_end_in_their_headings_on_the_grid(kinematics: str) ->
 
 
 def test_straight_ahead_and_behind() -> None:
-    ahead = PathPlanningInstance(bounds=[0, 0, 12, 12], start=[2, 6, 0.0], route=[[8, 6]])  # type: ignore[arg-type]
+    ahead = PathPlanningInstance(bounds=[0, 0, 12, 12], start=[2, 6, 0.0], route=[[8, 6]])
     for kinematics in ("differential", "car"):
         path = search(ahead, kinematics)
         assert path is not None
         assert np.ptp(path[:, 1]) < 1e-9
         assert 5.5 <= path_length(path) <= 5.5 + 0.7 / 2.4
-    behind = PathPlanningInstance(bounds=[0, 0, 12, 12], start=[8, 6, 0.0], route=[[2, 6]])  # type: ignore[arg-type]
+    behind = PathPlanningInstance(bounds=[0, 0, 12, 12], start=[8, 6, 0.0], route=[[2, 6]])
     turned = search(behind)
     assert turned is not None
     assert path_length(turned) <= 5.5 + 0.7 / 2.4  # turns on the spot first
@@ -63,7 +63,7 @@ def test_paths_are_feasible_and_no_shorter_than_the_exact(name: str, solver: str
 
 def test_what_cannot_be_found() -> None:
     boxes = [[4, 0, 5, 12]]
-    instance = PathPlanningInstance(bounds=[0, 0, 12, 12], boxes=boxes, start=[2, 6, 0], route=[[8, 6]])  # type: ignore[arg-type]
+    instance = PathPlanningInstance(bounds=[0, 0, 12, 12], boxes=boxes, start=[2, 6, 0], route=[[8, 6]])
     solver = SOLVERS.load("path-planning/lattice-a-star")
     assert run(solver, PATH_PLANNING, instance, Budget()).status is Status.NO_SOLUTION
     short = run(solver, PATH_PLANNING, load_path_planning("complex-static-s0"), Budget(seconds=1e-6))
