@@ -134,7 +134,8 @@ def test_files_of_the_movingai_benchmark(tmp_path):
     assert (instance.name, instance.blocked.tolist()) == ("hall-even-1-v2", [[False, True, False], [False] * 3])
     assert (instance.starts.tolist(), instance.goals.tolist()) == ([0, 5], [5, 0])
     assert problem_of([f"{name}:2"]) == problem_of([name]) == problem_of([str(tmp_path)]) == "mapf"
-    assert load_instances("mapf", [f"{name}:1", f"{name}:2"])[0].n_vehicles == 1
+    several = load_instances("mapf", [f"{name}:1", f"{name}:2"])
+    assert [item.name for item in several] == ["hall-even-1-v1", "hall-even-1-v2"]
     (tmp_path / "small.scen").write_text("version 1\n" + lines[0] + "0\thall.map\t2\t2\t1\t1\t0\t0\t1.0\n")
     for file, said in (
         (f"{name}:4", "the file has 3 vehicles; expected 1..3 of them"),
