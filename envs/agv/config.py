@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from optgap.co.core import InputError
+from optgap.co.core import InfeasibleError, InputError
 from optgap.co.dynamics.agv import CELL, make_rules
 from optgap.co.problems.agv_scenes import FIELDS, make_scene
 from optgap.co.problems.path_planning import PATH_PLANNING, PathPlanningInstance
@@ -71,6 +72,21 @@ class AGVConfig(MadeById):
         except InputError as error:
             seed: Any = rng.bit_generator.seed_seq
             raise InputError(f"{error} (drawn from seed {seed.entropy})") from None
+
+    def judge(self, instance: PathPlanningInstance, solution: NDArray[np.float64]) -> dict[str, float]:
+        """``path_gap`` of a checked path (T + 1, 2): its length by the exact shortest one's, less 1; NaN without success.
+
+        Where the target moves, the shortest one is to wherever the target was until the episode's end: it knows the route
+        (:func:`optgap.co.exact.visibility.shortest_length`), as the agent does not.
+        """
+        from optgap.co.exact.visibility import shortest_length
+
+        try:
+            PATH_PLANNING.check(instance, solution)
+        except InfeasibleError:
+            return {"path_gap": math.nan}
+        shortest = shortest_length(instance, horizon=(len(solution) - 1) * instance.dt)
+        return {"path_gap": PATH_PLANNING.cost(instance, solution) / shortest - 1.0}
 
     def batch(self, copies: int) -> AGVBatch:
         """``copies`` episodes over one kernel: what the environments face, and what fast rollouts use directly."""

@@ -242,3 +242,21 @@ def test_a_map_is_played_and_one_without_a_path_is_one_line(tmp_path: Path) -> N
             with pytest.raises(InputError, match=r"hall: .*no path.*seed 0") as error:
                 config.make().reset(seed=0)
             assert "\n" not in str(error.value)
+
+
+def test_the_judge_compares_a_checked_path_with_the_shortest() -> None:
+    config, instance = AGVConfig(), hall(start=[2.0, 3.0, 0.0])
+    straight = np.array([[2.0, 3.0], [8.5, 3.0]])
+    assert config.judge(instance, straight)["path_gap"] == pytest.approx(0.0, abs=1e-9)
+    bent = np.array([[2.0, 3.0], [2.0, 4.0], [8.5, 4.0], [8.5, 3.0]])
+    assert config.judge(instance, bent)["path_gap"] == pytest.approx(2.0 / 6.5)
+    for failed in (straight[:1], straight - 0.1):  # short of the target; from elsewhere
+        assert math.isnan(config.judge(instance, failed)["path_gap"])
+    moving = hall(route=[[9.0, 3.0], [9.0, 6.0]], target_speed=0.3, start=[2.0, 3.0, 0.0])
+    episode = np.column_stack(
+        [np.linspace(2.0, 9.0, 61), np.linspace(3.0, 6.0, 61)]
+    )  # 12 s: the target is at y = 5.4 then
+    assert episode[-1, 1] - moving.target_at(12.0)[1] == pytest.approx(0.6)
+    episode = episode[:59]  # 11.6 s: within the goal radius
+    gap = config.judge(moving, episode)["path_gap"]
+    assert 0.0 < gap < np.hypot(7.0, 3.0) / 6.5 - 1.0
