@@ -36,7 +36,7 @@ class Node(NamedTuple):
     cost: int
     conflicts: int
     age: int
-    paths: I64  # (V, H + 1)
+    paths: tuple[I64, ...]  # V of (H + 1,), shared with the nodes before and after
     constraints: tuple[Any, ...]  # (those of the node before, Constraint), () at the root
 
 
@@ -67,19 +67,19 @@ class ConflictBasedSearch:
         self.instance, self.space = instance, space_of(instance, horizon)
         self.found = np.zeros((MOST, 3), np.int64)
         self.ages = count(0, -1)
-        paths = np.zeros((instance.n_vehicles, horizon + 1), np.int64)
-        for v, path in enumerate(paths):
-            self._replan(v, path)
-        self.open = [self._node(paths, ())]
+        alone = [self._plan(v) for v in range(instance.n_vehicles)]
+        self.open = [self._node(tuple(path for path in alone if path is not None), ())]
 
-    def _node(self, paths: I64, constraints: tuple[Any, ...]) -> Node:
-        cost = int(arrivals(self.instance, paths).sum())
-        return Node(cost, find_conflicts(paths, self.found[:0]), next(self.ages), paths, constraints)
+    def _node(self, paths: tuple[I64, ...], constraints: tuple[Any, ...]) -> Node:
+        table = np.stack(paths)
+        cost = int(arrivals(self.instance, table).sum())
+        return Node(cost, find_conflicts(table, self.found[:0]), next(self.ages), paths, constraints)
 
-    def _replan(self, v: int, path: I64) -> int:
-        """Set ``path`` to a shortest one around ``forbidden``; the time of arrival, -1 where there is none."""
-        instance = self.instance
-        return int(shortest(self.space, instance.starts[v], instance.goals[v], instance.distances[v], path))
+    def _plan(self, v: int) -> I64 | None:
+        """A shortest path (H + 1,) around ``forbidden``; None where there is none."""
+        instance, path = self.instance, np.empty(len(self.space.forbidden), np.int64)
+        arrival = shortest(self.space, instance.starts[v], instance.goals[v], instance.distances[v], path)
+        return None if arrival < 0 else path
 
     def _child(self, node: Node, constraint: Constraint) -> Node | None:
         """The node with one more constraint; None where its vehicle has no path left within the horizon."""
@@ -90,18 +90,17 @@ class ConflictBasedSearch:
             if vehicle == v:
                 own.append((t, cell))
                 self.space.forbidden[t, cell] |= bits
-        paths = node.paths.copy()
-        arrival = self._replan(v, paths[v])
+        path = self._plan(v)
         for t, cell in own:
             self.space.forbidden[t, cell] = 0
-        return None if arrival < 0 else self._node(paths, chain)
+        return None if path is None else self._node((*node.paths[:v], path, *node.paths[v + 1 :]), chain)
 
     def _constraints(self, node: Node, conflict: I64) -> tuple[Constraint, Constraint]:
         a, b, t = conflict.tolist()
-        if node.paths[a, t] == node.paths[b, t]:
-            cell = int(node.paths[a, t])
+        if node.paths[a][t] == node.paths[b][t]:
+            cell = int(node.paths[a][t])
             return (a, t, cell, HERE), (b, t, cell, HERE)
-        one, other = int(node.paths[a, t]), int(node.paths[b, t])
+        one, other = int(node.paths[a][t]), int(node.paths[b][t])
         there, back = (1 << move_between(self.space, *ends) for ends in ((one, other), (other, one)))
         return (a, t + 1, other, there), (b, t + 1, one, back)
 
@@ -120,7 +119,7 @@ class ConflictBasedSearch:
 
     def _split(self, node: Node) -> Node | list[Node]:
         """Another node in place of ``node``, or the sides of its most promising conflict."""
-        find_conflicts(node.paths, self.found)
+        find_conflicts(np.stack(node.paths), self.found)
         best: list[Node] = []
         most = (-1.0, -1.0)
         for conflict in self.found[: min(node.conflicts, MOST)].copy():
@@ -153,7 +152,8 @@ def solve(instance: MAPFInstance, budget: Budget) -> Result:
             if progress.seconds() >= budget.seconds:
                 return
             if (node := search.step()) is not None:
-                progress.found(node.paths[:, : arrivals(instance, node.paths).max() + 1].copy(), node.cost)
+                paths = np.stack(node.paths)
+                progress.found(paths[:, : arrivals(instance, paths).max() + 1], node.cost)
         progress.proved(progress.cost)
 
     return solve_by_delays(instance, budget, run)
