@@ -46,11 +46,13 @@ _MINIGRID: Recipe = {
 }
 _ROOMS = (
     "doorkey",
+    "doorkey-8x8",
     "fetch",
     "fourrooms",
     "gotodoor",
     "keycorridor",
-    "multiroom",
+    "keycorridor-s3r3",
+    "multiroom-n6",
     "redbluedoors",
     "unlock",
 )

@@ -30,8 +30,10 @@ from optgap.agents.ppo.agent import PPO
 from optgap.agents.ppo.config import PPOConfig
 from optgap.co.core import InputError
 from optgap.envs.gym_config import GymConfig
+from optgap.envs.registry import ENVIRONMENTS
 from optgap.envs.wrappers.intrinsic import IntrinsicReward, IntrinsicRewardVector
 
+NAMES = ("rnd-ppo", "sofe-ppo", "sofe-a2c", "sofe-dqn", "derl-a2c")
 CHAIN = GymConfig("optgap-test/Chain-v0")
 SMALL: dict[str, Any] = {"num_envs": 3, "rollout_length": 16, "hidden_sizes": [8], "checkpoint_interval": 2}
 EXPLORING: dict[str, Any] = SMALL | {"bonus_hidden_sizes": [8], "bonus_features": 4}
@@ -197,7 +199,7 @@ def test_dqn_remembers_the_bonus_of_its_time():
     assert (stored > 8.0).any()
 
 
-@pytest.mark.parametrize("name", ["rnd-ppo", "sofe-ppo", "sofe-a2c", "sofe-dqn", "derl-a2c"])
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("bonus", ["none", *COUNTED, *LEARNED])
 def test_any_agent_takes_any_bonus(name, bonus):
     """By configuration alone."""
@@ -208,6 +210,17 @@ def test_any_agent_takes_any_bonus(name, bonus):
     settings = EXPLORING | ({"warmup_steps": 20, "batch_size": 32} if name == "sofe-dqn" else {})
     agent = agent_class(CHAIN, config_class(**settings, bonus=bonus, sofe=False)).learn(60)
     assert agent.predict(np.array([0, 1]))[0].shape == (2,)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_recipes(name):
+    entry = AGENTS.load(name)
+    recipes, config_class = (
+        getattr(import_module(m), c) for m, c in (entry.recipes.split(":"), entry.config.split(":"))
+    )
+    for environment, fields in recipes.items():
+        assert environment in ENVIRONMENTS
+        assert vars(config_class(**fields)).items() >= fields.items()
 
 
 @pytest.mark.parametrize(
