@@ -68,5 +68,8 @@ class QNetwork(nn.Module):
         self.target.load_state_dict(self.online.state_dict())
 
     def _features(self, observations: Tree) -> torch.Tensor:
-        device = next(self.online.parameters()).device
-        return flatten(to_tensors(observations, device), self.observation_space)
+        return self.flattened(to_tensors(observations, next(self.online.parameters()).device))
+
+    def flattened(self, observations: Tree) -> torch.Tensor:
+        """What the perceptron sees of observations, tensors (B, ...): (B, F)."""
+        return flatten(observations, self.observation_space)

@@ -97,10 +97,10 @@ class Exploration:
     """Widths of the hidden layers of a bonus that is learned."""
     bonus_features: int = 64
     """Outputs of its random or learned features."""
-    bonus_length: float = 0.25
+    bonus_length: float = 0.5
     """RND: on which the target varies, in units of the distance of two independent observations: the less, the more
     local is what is known."""
-    bonus_learning_rate: float = 1e-4
+    bonus_learning_rate: float = 1e-3
     """Its step size."""
     bonus_epochs: int = 4
     """Its passes over the part of a rollout that it learns from."""
@@ -147,6 +147,8 @@ class TwoHeads:
 class ExploringPPOConfig(PPOConfig, Exploration, TwoHeads):
     """PPO that explores by a bonus."""
 
+    policy: str = "optgap.agents.exploration.policies:StatisticActorCritic"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check_exploration()
@@ -185,6 +187,8 @@ class SOFEPPOConfig(ExploringPPOConfig):
 @dataclass
 class ExploringA2CConfig(A2CConfig, Exploration, TwoHeads):
     """A2C that explores by a bonus."""
+
+    policy: str = "optgap.agents.exploration.policies:StatisticActorCritic"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -227,6 +231,8 @@ class DeRLA2CConfig(ExploringA2CConfig):
 @dataclass
 class ExploringDQNConfig(DQNConfig, Exploration):
     """Deep Q-learning that explores by a bonus. What is remembered is the reward with the bonus of that time."""
+
+    policy: str = "optgap.agents.exploration.policies:StatisticQNetwork"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -137,10 +137,14 @@ class MLPActorCritic(nn.Module):
     def observe(self, observations: Any) -> None:
         """Take the observations of a rollout, tensors (N, ...), into what they are normalized by."""
         if self.scale is not None:
-            self.scale.observe(flatten(observations, self.observation_space))
+            self.scale.observe(self.features(observations))
+
+    def features(self, observation: Any) -> Tensor:
+        """What the perceptrons see of observations (B, ...), (B, F), before it is normalized."""
+        return flatten(observation, self.observation_space)
 
     def forward(self, observation: Any) -> tuple[Tensor, ...]:
-        features = flatten(observation, self.observation_space)
+        features = self.features(observation)
         if self.scale is not None:
             features = self.scale(features)
         parameters = self.actor(features)
