@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from optgap.agents.common.contracts import Recipe
 
-# Deep Sea as in DeRL (Schaefer et al. 2022, arXiv 2107.08966): A2C with 4 copies, 5 steps, entropy 1e-4, gamma 0.99.
+# Deep Sea as in DeRL (Schaefer et al. 2022, arXiv 2107.08966): A2C, 5 steps, entropy 1e-4, gamma 0.99; 16 copies for its 4.
 _DEEP_SEA_A2C: Recipe = {
-    "num_envs": 4,
+    "num_envs": 16,
     "rollout_length": 5,
     "learning_rate": 1e-3,
     "entropy_coefficient": 1e-4,
     "gamma": 0.99,
-    "checkpoint_interval": 2500,
+    "checkpoint_interval": 1000,
     "episodic": False,
 }
 _DEEP_SEA: Recipe = {
@@ -20,6 +20,7 @@ _DEEP_SEA: Recipe = {
     "epochs": 4,
     "minibatch_size": 256,
     "learning_rate": 1e-3,
+    "entropy_coefficient": 0.01,
     "gamma": 0.99,
     "checkpoint_interval": 100,
     "episodic": False,
