@@ -122,6 +122,8 @@ class GBTDQNConfig(GrowthSettings, DQNConfig):
     minibatch_size: int = 2048
     epochs: int = 4
     target_interval: int = 2
+    """Updates for which targets are computed with the same first trees. With 1 these are all trees at every update, so that
+    the choice of an action and its worth are of one mind, and double Q-learning does nothing; larger ones are steadier."""
     min_leaf: int = 20
     learning_rate: float = 0.3
     """Share of its mean error by which a leaf moves its rows."""
