@@ -185,7 +185,8 @@ class Explorer(nn.Module):
 
         # An episode's last observation is what its reset step was shown, so the next row holds it too.
         shown = to_tensors(map_tree(with_last, rollout.observations, last), self.device)
-        features = flatten(shown, self.observations)
+        assert self.learned is not None
+        features = self.learned.seen(flatten(shown, self.observations))
         actions = to_tensor(rollout.actions.reshape(-1, *rollout.actions.shape[2:]), "cpu")[rows]
         first = rows.to(self.device)
         return Transitions(features[first], actions.to(self.device), features[first + rollout.num_envs])

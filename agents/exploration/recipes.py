@@ -1,4 +1,4 @@
-"""Hyperparameters of agents that explore, by environment: first guesses, not tuned yet."""
+"""Hyperparameters of agents that explore, by environment. Ours, found with seeds other than those of the reported figures."""
 
 from __future__ import annotations
 
@@ -57,18 +57,29 @@ _ROOMS = (
     "redbluedoors",
     "unlock",
 )
-# An episode has thousands of steps: rollouts are short beside it, and checkpoints, which begin new ones, are rare.
+# An episode has thousands of steps: rollouts are short beside it, and checkpoints, which begin new ones, are rare. A
+# reward seldom comes: the scale of returns, and a weight of 5, make it count beside bonuses that are always there.
 _AGV: Recipe = {
     "num_envs": 64,
-    "rollout_length": 256,
+    "rollout_length": 128,
     "epochs": 4,
-    "minibatch_size": 2048,
-    "learning_rate": 3e-4,
-    "gamma": 0.999,
+    "minibatch_size": 1024,
+    "learning_rate": 1e-3,
+    "learning_rate_schedule": "linear",
+    "gamma": 0.995,
     "entropy_coefficient": 1e-3,
     "clip_range": 0.2,
-    "hidden_sizes": [128, 128],
+    "hidden_sizes": [64, 64],
+    "normalize_reward": True,
+    "normalize_observation": True,
     "checkpoint_interval": 100,
+}
+_AGV_RND: Recipe = {
+    "extrinsic_coefficient": 5.0,
+    "bonus_columns": [29, 30],  # x and y, after 24 beams: a lidar's novelty never ends
+    "bonus_length": 0.25,
+    "bonus_learning_rate": 5e-4,
+    "bonus_share": 0.25,
 }
 _MINIGRIDS = ("minigrid", *(f"minigrid-{room}" for room in _ROOMS))
 
@@ -83,7 +94,7 @@ RND_PPO: dict[str, Recipe] = {
     "deepsea": {key: value for key, value in _DEEP_SEA.items() if key != "episodic"},
     "gridmaze": _MAZE,
     "pointmaze": _MAZE,
-    "agv": {**_AGV, "bonus_share": 0.25},
+    "agv": _AGV | _AGV_RND,
     **{name: {key: value for key, value in _MINIGRID.items() if key != "bonus_coefficient"} for name in _MINIGRIDS},
 }
 A2C: dict[str, Recipe] = {

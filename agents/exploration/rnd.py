@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from optgap.agents.nn.distributions import ActionInterface
 from optgap.agents.nn.mlp import RunningScale, flat_size, mlp
+from optgap.co.core import InputError
 
 CLIP = 5.0  # of normalized observations (section 2.4)
 
@@ -34,6 +35,7 @@ class BonusSettings(Protocol):
     bonus_hidden_sizes: list[int]
     bonus_features: int
     bonus_length: float
+    bonus_columns: list[int]
 
 
 class LearnedBonus(nn.Module):
@@ -50,7 +52,12 @@ class LearnedBonus(nn.Module):
         self, observations: gym.Space[Any], actions: gym.Space[Any], interface: ActionInterface, config: BonusSettings
     ) -> None:
         super().__init__()
-        self.inputs, self.outputs = flat_size(observations), config.bonus_features
+        size, self.columns = flat_size(observations), list(config.bonus_columns)
+        if self.columns and max(self.columns) >= size:
+            raise InputError(
+                f"bonus_columns is {self.columns}; expected numbers below {size}, an observation's entries"
+            )
+        self.inputs, self.outputs = len(self.columns) or size, config.bonus_features
         self.hidden, self.interface = list(config.bonus_hidden_sizes), interface
         self.length = config.bonus_length
         self.scale = RunningScale(self.inputs)
@@ -59,6 +66,10 @@ class LearnedBonus(nn.Module):
     def build(self, actions: gym.Space[Any]) -> None:
         """Make the networks."""
         raise NotImplementedError
+
+    def seen(self, flat: Tensor) -> Tensor:
+        """The part (N, F) of flattened observations (N, size) that the bonus depends on."""
+        return flat[:, self.columns] if self.columns else flat
 
     def observe(self, seen: Transitions) -> None:
         """Take a rollout into the running moments, before its bonuses are computed."""

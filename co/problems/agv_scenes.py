@@ -1,8 +1,8 @@
 """Scenes for automated guided vehicles: a simple and a complex hall with a target that stands or moves, and maps.
 
 Four scenes as in arXiv 2404.12594 (simple and complex, static and dynamic), whose own layouts are not public: these are
-fixed, and drawn here. At 1 m/s and 0.2 s a step, the shortest path of the simple scenes takes about 90 steps, that of the
-complex ones about 180; in neither is the target seen from the start.
+fixed, and drawn here. At 1 m/s, the shortest path of the simple scenes takes about 18 s, that of the
+complex ones about 34 s; in neither is the target seen from the start.
 """
 
 from __future__ import annotations

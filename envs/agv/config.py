@@ -31,7 +31,7 @@ class AGVConfig(MadeById):
     collision: str = "stop"
     beams: int = 24
     lidar_range: float = 8.0
-    dt: float = 0.2
+    dt: float = 0.5
     max_steps: int | None = None
     map: Any = None
     size: Any = None

@@ -79,7 +79,7 @@ class AGVEnv(BatchedEnv):
     | collision | "stop" | or "end" |
     | beams | 24 | of the lidar, over 360 degrees |
     | lidar_range | 8.0 | m |
-    | dt | 0.2 | s |
+    | dt | 0.5 | s |
     | max_steps | None | None takes the scene's |
     | map | None | path of a map, for the scene "map" alone |
     | size | None | by name: arguments of the scene (``{"rows": 3}``), or fields of the instance (``{"max_speed": 2.0}``) |

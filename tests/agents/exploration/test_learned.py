@@ -13,6 +13,7 @@ from optgap.agents.exploration.config import ExploringPPOConfig
 from optgap.agents.exploration.curiosity import ICM, Disagreement
 from optgap.agents.exploration.rnd import RND, LearnedBonus, Transitions
 from optgap.agents.nn.distributions import action_interface
+from optgap.co.core import InputError
 
 OBSERVATIONS = spaces.Box(-10, 10, (2,), np.float32)
 DISCRETE = spaces.Discrete(4, start=3)
@@ -140,3 +141,19 @@ def test_disagreement_cares_less_for_noise_than_curiosity_does():
         fit(module, noisy, 100)
         ratios.append((module.bonus(noisy).mean() / before).item())
     assert ratios[1] < 0.5 * ratios[0]
+
+
+def test_a_bonus_of_some_columns_ignores_the_others() -> None:
+    def build(columns: list[int]) -> RND:
+        config = ExploringPPOConfig(bonus="rnd", bonus_columns=columns)
+        return RND(OBSERVATIONS, DISCRETE, action_interface(DISCRETE), config)
+
+    learned = build([1])
+    assert learned.inputs == 1
+    flat = torch.arange(6.0).reshape(3, 2)
+    torch.testing.assert_close(learned.seen(flat), flat[:, 1:])
+    torch.testing.assert_close(make(RND).seen(flat), flat)
+    with pytest.raises(InputError, match=r"bonus_columns is \[2\]; expected numbers below 2"):
+        build([2])
+    with pytest.raises(InputError, match="different integers"):
+        ExploringPPOConfig(bonus="rnd", bonus_columns=[1, 1])

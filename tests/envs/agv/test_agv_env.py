@@ -210,7 +210,7 @@ def test_a_seed_plays_what_generate_draws_and_checks(scene: str) -> None:
     env: Any = AGVConfig(scene=scene).make().unwrapped
     for seed in range(20):
         env.reset(seed=seed)
-        played, drawn = env.batch.instances[0], PATH_PLANNING.generate(np.random.default_rng(seed), scene=scene)
+        played, drawn = env.batch.instances[0], PATH_PLANNING.generate(np.random.default_rng(seed), scene=scene, dt=0.5)
         for name in (
             "name",
             "bounds",
