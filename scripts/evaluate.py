@@ -162,9 +162,9 @@ def _run(
 
 def _returns(config: EvaluateConfig, agents: Mapping[str, Agent]) -> int:
     """Returns of whole episodes, on an environment that solves no problem."""
-    from returns import constraints_of_env, measure, returns_table, threshold
+    from returns import constraints_of_env, measure, plain, returns_table, threshold
 
-    environments = [agent.env_config for agent in agents.values()]
+    environments = [plain(agent.env_config) for agent in agents.values()]
     if config.instances is not None or config.out is not None or config.mode != "greedy":
         raise InputError(f"run={config.run}: trained on {environments[0]}, which has no instances; expected episodes=")
     if any(other != environments[0] for other in environments):

@@ -31,6 +31,7 @@ from optgap.agents.common.weights import weights_folder
 from optgap.co.benchmark.collections import COLLECTIONS, load_instances
 from optgap.co.core import PROBLEMS, Budget, InputError, Instance, solve
 from optgap.envs.registry import ENVIRONMENTS
+from returns import plain
 
 Frame = NDArray[np.uint8]
 Choose = Callable[[Any, Any], Any]  # (observation, masks or None) -> action
@@ -60,8 +61,10 @@ def main(argv: list[str]) -> int:
         raise InputError(f"frames {config.frames}, milliseconds {config.milliseconds}; expected at least 1")
     cli.limit_threads(1)
     agent = find_agent(config.policy) if weights_folder(config.policy) is not None else None
-    if agent is not None and type(agent.env_config) is not type(config.env):
-        raise InputError(f"policy={config.policy}: trained on {type(agent.env_config).__name__}; expected that env")
+    if agent is not None and type(plain(agent.env_config)) is not type(config.env):
+        raise InputError(
+            f"policy={config.policy}: trained on {type(plain(agent.env_config)).__name__}; expected that env"
+        )
     env_config = config.env if agent is None else agent.env_config  # weights fit the environment of their training
     problem: str = env_config.problem or ""
     instance: Instance | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,17 @@ SEED = 20_011  # of the episodes: no training seed is derived from it
 SMOOTHED = 0.02  # share of the curve's points that one of its mean's takes in
 
 
+def plain(env_config: Any) -> Any:
+    """What was configured, where an agent has put its bonus's wrapper around it."""
+    return getattr(env_config, "plain", env_config)
+
+
+def seen_by(agent: Agent, env_config: Any) -> Any:
+    """``env_config`` with the agent's own wrapper around it, if it has one."""
+    own: Any = agent.env_config
+    return dataclasses.replace(own, plain=plain(env_config)) if hasattr(own, "plain") else plain(env_config)
+
+
 def acting(agent: Agent, deterministic: bool) -> Choose:
     """The agent's policy, with its most probable actions or with sampled ones."""
     return lambda observation, masks: agent.predict(observation, masks, deterministic=deterministic)[0]
@@ -36,7 +48,7 @@ def measure(
 ) -> dict[str, Episodes]:
     """Episodes of each agent, greedy and sampled, of the environment's baselines, and of random actions.
 
-    An agent plays its own configuration, which may show more than ``env_config`` does (statistics of a bonus, say).
+    An agent that explores may see more of the environment than ``env_config`` shows: its bonus's statistic.
     Baselines keep the environment's own limits, and are left out where others count. Sampling restores torch's generator.
     Policies under constraints on long-run means are often mixed ones: their greedy actions are another policy.
     """
@@ -48,7 +60,7 @@ def measure(
         for name, agent in agents.items():
             for mode in ("greedy", "sampled"):
                 choose = acting(agent, mode == "greedy")
-                found[f"{name}, {mode}"] = play_episodes(choose, agent.env_config, episodes, SEED, check)
+                found[f"{name}, {mode}"] = play_episodes(choose, seen_by(agent, env_config), episodes, SEED, check)
     baselines: Mapping[str, Choose] = getattr(env_config, "baselines", dict)() if own_limits else {}
     for name, policy in baselines.items():
         found[name] = play_episodes(policy, env_config, episodes, SEED, check)
