@@ -18,6 +18,8 @@ from optgap.agents.ppo.config import PPOConfig
 
 STATIONARY = ("count", "first-visit", "e3b", "smax")
 """Bonuses whose sufficient statistic is finite."""
+MAPPED = ("count", "first-visit")
+"""Those whose statistic is a map of visits."""
 COUNTED = (*STATIONARY, "knn")
 """Bonuses that the environment's wrapper gives."""
 LEARNED = ("rnd", "icm", "disagreement")
@@ -81,6 +83,8 @@ class Exploration:
     """"none"; of visits: "count", "first-visit", "e3b", "smax", "knn"; of networks: "rnd", "icm", "disagreement"."""
     sofe: bool = False
     """Observe the bonus's sufficient statistic (Castanyer et al. 2024, arXiv 2310.18144)."""
+    centred: bool = True
+    """Turn a map of visits so that the agent is in its middle: what is beside it then stands in the same entries everywhere."""
     episodic: bool = True
     """Whether the statistic of visits begins anew in each episode, or is one over all copies and episodes."""
     bonus_options: dict[str, Any] = field(default_factory=dict)

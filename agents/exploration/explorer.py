@@ -18,7 +18,7 @@ from optgap.agents.common.replay import parts
 from optgap.agents.common.rollout import RolloutBuffer
 from optgap.agents.common.seeding import Stream, derived_seed, separate_generators
 from optgap.agents.common.tensors import Tree, map_tree, to_tensor, to_tensors
-from optgap.agents.exploration.config import COUNTED, LEARNED, Exploration, IntrinsicConfig
+from optgap.agents.exploration.config import COUNTED, LEARNED, MAPPED, Exploration, IntrinsicConfig
 from optgap.agents.exploration.curiosity import ICM, Disagreement
 from optgap.agents.exploration.rnd import RND, LearnedBonus, Transitions
 from optgap.agents.nn.distributions import ActionInterface
@@ -56,7 +56,8 @@ def explored(env_config: Any, config: Exploration) -> tuple[Any, Statistic | Non
         env_config = env_config.plain
     if config.bonus not in COUNTED:
         return env_config, None
-    played = IntrinsicConfig(env_config, config.bonus, config.sofe, config.episodic, config.bonus_options)
+    maps = {"centred": config.centred} if config.bonus in MAPPED else {}
+    played = IntrinsicConfig(env_config, config.bonus, config.sofe, config.episodic, maps | config.bonus_options)
     if config.episodic:
         return played, None
     env = played.make()

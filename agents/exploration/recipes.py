@@ -13,6 +13,7 @@ _DEEP_SEA_A2C: Recipe = {
     "gamma": 0.99,
     "checkpoint_interval": 1000,
     "episodic": False,
+    "centred": False,
 }
 _DEEP_SEA: Recipe = {
     "num_envs": 16,
@@ -24,6 +25,7 @@ _DEEP_SEA: Recipe = {
     "gamma": 0.99,
     "checkpoint_interval": 100,
     "episodic": False,
+    "centred": False,  # each cell has its own mapping of the actions: nothing is alike from place to place
 }
 _MAZE: Recipe = {
     "num_envs": 32,
@@ -32,6 +34,8 @@ _MAZE: Recipe = {
     "minibatch_size": 512,
     "learning_rate": 5e-4,
     "entropy_coefficient": 0.01,
+    "normalize_observation": True,
+    "normalize_bonus": True,
     "checkpoint_interval": 50,
 }
 _MINIGRID: Recipe = {
@@ -43,6 +47,7 @@ _MINIGRID: Recipe = {
     "entropy_coefficient": 5e-3,
     "gamma": 0.99,
     "bonus_coefficient": 0.05,
+    "normalize_observation": True,
     "checkpoint_interval": 100,
 }
 _ROOMS = (
@@ -103,5 +108,11 @@ A2C: dict[str, Recipe] = {
     "pointmaze": {"num_envs": 32, "rollout_length": 16, "learning_rate": 1e-3, "entropy_coefficient": 0.01},
 }
 DQN: dict[str, Recipe] = {
-    "deepsea": {"hidden_sizes": [128, 128], "learning_rate": 5e-4, "final_epsilon": 0.02, "episodic": False},
+    "deepsea": {
+        "hidden_sizes": [128, 128],
+        "learning_rate": 5e-4,
+        "final_epsilon": 0.02,
+        "episodic": False,
+        "centred": False,
+    },
 }

@@ -42,15 +42,18 @@ class Setting:
         return self.copies if self.episodic else 1
 
     def allocate(
-        self, size: int, /, **arrays: tuple[tuple[int, ...], DTypeLike]
+        self, size: int, shown: int | None = None, /, **arrays: tuple[tuple[int, ...], DTypeLike]
     ) -> tuple[dict[str, NDArray[Any]], F32]:
-        """Zeros: the arrays by name, given by their shapes after the axis R and dtypes, and the encoding (R or 0, size).
+        """Zeros: the arrays by name, given by their shapes after the axis R and dtypes, and the encoding.
+
+        That is (shown, size), where shown is R unless it is given; (0, size) where nothing is encoded.
 
         Raises:
             InputError: they take more than ``max_mib``.
         """
         shapes = {name: ((self.rows, *shape), np.dtype(kind)) for name, (shape, kind) in arrays.items()}
-        shapes["encoding"] = ((self.rows if self.encoded else 0, size), np.dtype(np.float32))
+        lines = self.rows if shown is None else shown
+        shapes["encoding"] = ((lines if self.encoded else 0, size), np.dtype(np.float32))
         mib = sum(prod(shape) * kind.itemsize for shape, kind in shapes.values()) / 2**20
         if mib > self.max_mib:
             parts = ", ".join(f"{name} {shape} {kind}" for name, (shape, kind) in shapes.items())
@@ -68,7 +71,7 @@ class Statistic(Protocol):
     reads: ClassVar[Literal["cell", "position"]]  # (B,) int64, or (B, k) float64
     space: spaces.Box | None  # of one encoding; None where no encoding of fixed size determines the statistic
     arrays: dict[str, NDArray[Any]]  # (R, ...) the statistic itself
-    encoding: F32  # (R, n) what the observation shows of it, flat, kept up to date; (0, n) where it is not encoded
+    encoding: F32  # (R or B, n) what observations show of it, flat, kept up to date; (0, n) where it is not encoded
 
     def visit(self, place: NDArray[Any], fresh: Flags, terminated: Flags, truncated: Flags, bonus: F64) -> int:
         """The bonuses for arriving at ``place``, by the statistic as it is; then the visits join it.

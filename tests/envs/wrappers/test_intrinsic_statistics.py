@@ -150,3 +150,27 @@ def test_an_ellipse_of_a_million_visits_stays_the_inverse():
         phi = np.insert(scaled(positions), 0, 1.0, axis=-1)
         total += phi.T @ phi
     np.testing.assert_allclose(ellipse.arrays["inverse"][0] @ total, np.eye(3), atol=1e-6)
+
+
+@pytest.mark.parametrize("episodic", [True, False])
+@pytest.mark.parametrize("bonus", ["count", "first-visit"])
+@settings(max_examples=10, deadline=None)
+@given(seed=histories)
+def test_a_centred_map_is_the_other_turned_by_the_place(seed, bonus, episodic):
+    shape, copies = (3, 4), 2
+    cells = np.random.default_rng(seed).integers(12, size=(15, copies))
+    place = Place(lambda observation, info: (info["position"].astype(np.int64), None), shape)
+    envs = [
+        IntrinsicRewardVector(Told(copies, cells[0]), bonus, sofe=True, episodic=episodic, place=place, **more)
+        for more in ({}, {"centred": True})
+    ]
+    for env in envs:
+        env.reset()
+    for now in cells[1:]:
+        (plain, *_, info), (turned, *_, same) = (env.step(now) for env in envs)
+        np.testing.assert_array_equal(info["intrinsic_reward"], same["intrinsic_reward"])
+        for b in range(copies):
+            row, column = divmod(int(now[b]), 4)
+            wanted = np.roll(plain["statistic"][b, 0], (1 - row, 2 - column), (0, 1))
+            np.testing.assert_array_equal(turned["statistic"][b, 0], wanted)
+            assert turned["statistic"][b, 0, 1, 2] < 1  # the agent's own cell was visited
