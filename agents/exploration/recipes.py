@@ -25,6 +25,7 @@ _DEEP_SEA: Recipe = {
     "gamma": 0.99,
     "checkpoint_interval": 100,
     "episodic": False,
+    "normalize_observation": True,
     "centred": False,  # each cell has its own mapping of the actions: nothing is alike from place to place
 }
 _MAZE: Recipe = {
