@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from optgap.co.core import InputError
 from optgap.co.formats.movingai import boxes_of, read_map
+from optgap.co.problems.multi_agent_path_finding import MAPFInstance, steps_from
 from optgap.co.problems.path_planning import F64, ROUNDING, PathPlanningInstance
-from optgap.co.problems.warehouse import draw_ends, warehouse
+from optgap.co.problems.warehouse import DRAWS, draw_ends, warehouse
 
 JITTER = 0.5  # m: of the start's x and y, to either side
 PATROL_SPEED = 0.3  # m/s of a moving target
@@ -80,7 +82,8 @@ def grid_map(
         path: the file.
         cell: m, side of a cell.
         start: (2,) or (3,) x, y in m, heading; drawn if missing, as is the heading.
-        target: (2,) x, y in m; drawn if missing. Both are drawn together, a third of the hall's diagonal apart.
+        target: (2,) x, y in m; drawn if missing. Both are drawn together, a third of the hall's diagonal apart, in one
+            area of free cells, joined by their sides.
         radius: m, of the vehicle.
 
     Raises:
@@ -93,14 +96,46 @@ def grid_map(
     blocked = read_map(path)
     boxes = boxes_of(blocked, cell)
     bounds = np.array([0.0, 0.0, blocked.shape[1], blocked.shape[0]]) * cell
+    start, target = _given("start", start, (2, 3)), _given("target", target, (2,))
     if start is None or target is None:
-        drawn = draw_ends(rng, bounds, boxes, radius + ROUNDING, np.zeros((0, 1, 2)), 0.0)
-        start, target = drawn[0] if start is None else start, drawn[1] if target is None else target
-    place = np.asarray(start, np.float64).ravel()
-    if len(place) == 2:
-        place = np.append(place, rng.uniform(-np.pi, np.pi))
+        for _ in range(DRAWS):
+            drawn = draw_ends(rng, bounds, boxes, radius + ROUNDING, np.zeros((0, 1, 2)), 0.0)
+            ends = drawn[0] if start is None else start, drawn[1] if target is None else target
+            if _joined(blocked, ends[0] / cell, ends[1] / cell):
+                break
+        start, target = ends
+    if len(start) == 2:
+        start = np.append(start, rng.uniform(-np.pi, np.pi))
     where = {"name": Path(path).stem, "bounds": bounds, "boxes": boxes, "radius": radius}
-    return where | {"start": place, "route": np.asarray(target, np.float64).reshape(-1, 2)}
+    return where | {"start": start, "route": target[None]}
+
+
+def _given(name: str, place: Any, sizes: tuple[int, ...]) -> F64 | None:
+    """A place that was given, (2,) or (3,), or None."""
+    if place is None:
+        return None
+    try:
+        found = np.asarray(place, np.float64).ravel()
+    except (TypeError, ValueError):
+        found = np.zeros(0)
+    if len(found) not in sizes:
+        raise InputError(f"scene map: {name} is {place!r}; expected {' or '.join(map(str, sizes))} numbers")
+    return found
+
+
+def _joined(blocked: NDArray[np.bool_], start: F64, target: F64) -> bool:
+    """Whether two places, in cells from the lower left corner, are in one area of free cells.
+
+    True where one of them is in no free cell: who checks the instance says so.
+    """
+    height, width = blocked.shape
+    cells = []
+    for x, y in (start[:2].tolist(), target.tolist()):
+        if not (0 <= x < width and 0 < y <= height) or blocked[int(height - y), int(x)]:
+            return True
+        cells.append(int(height - y) * width + int(x))
+    grid = MAPFInstance(blocked=blocked, starts=np.array(cells[:1]), goals=np.array(cells[1:]))
+    return bool(steps_from(grid.neighbours, cells[0])[cells[1]] >= 0)
 
 
 SCENES: dict[str, Callable[..., dict[str, Any]]] = {
@@ -116,12 +151,16 @@ FIELDS = tuple(item.name for item in fields(PathPlanningInstance))
 
 def make_scene(rng: np.random.Generator, scene: str = "simple-static", **size: Any) -> PathPlanningInstance:
     """See :meth:`optgap.co.problems.path_planning.PathPlanning.generate`; not checked to be playable."""
-    if scene not in SCENES:
+    if scene not in list(SCENES):
         raise InputError(f"scene is {scene!r}; expected of {', '.join(SCENES)}")
     make = SCENES[scene]
     own = [name for name in inspect.signature(make).parameters if name != "rng"]
     unknown = [name for name in size if name not in own and name not in FIELDS]
     if unknown:
         raise InputError(f"scene {scene} has no argument {unknown[0]!r}; expected of {', '.join((*own, *FIELDS))}")
+    numbers = [name for name in own if inspect.signature(make).parameters[name].annotation in ("int", "float")]
+    for name in size.keys() & set(numbers):
+        if not isinstance(size[name], int | float | np.number) or isinstance(size[name], bool):
+            raise InputError(f"scene {scene}: {name} is {size[name]!r}; expected a number")
     found = make(rng, **{name: value for name, value in size.items() if name in own})
     return PathPlanningInstance(**({"name": scene} | found | {n: v for n, v in size.items() if n not in own}))

@@ -46,21 +46,25 @@ class PathPlanningInstance(Instance):
 
     def __post_init__(self) -> None:
         where = f"instance {self.name}"
-        vehicles = len(np.asarray(self.loops))
+        vehicles = len(np.atleast_1d(_numbers(self.loops)))
         shapes = {"bounds": (4,), "boxes": (-1, 4), "start": (3,), "route": (-1, 2), "lanes": (-1, 6)} | {
             "loops": (vehicles, -1, 2),
             "loop_speeds": (vehicles,),
             "loop_phases": (vehicles,),
         }
         for name, shape in shapes.items():
-            array = np.array(getattr(self, name), np.float64)
+            array = _numbers(getattr(self, name))
             object.__setattr__(self, name, array)
             fits = array.ndim == len(shape) and all(n in (-1, m) for n, m in zip(shape, array.shape, strict=True))
             if not fits or not np.isfinite(array).all():
                 wanted = ", ".join("any" if n < 0 else str(n) for n in shape)
                 raise InputError(f"{where}: {name} of shape {array.shape}; expected finite numbers of shape ({wanted})")
         for name in (item.name for item in fields(self) if item.type == "float"):
-            value = float(getattr(self, name))
+            given = getattr(self, name)
+            try:
+                value = float(given)
+            except (TypeError, ValueError):
+                raise InputError(f"{where}: {name} is {given!r}; expected a number") from None
             object.__setattr__(self, name, value)
             least = "at least 0" if name.startswith("target_") else "above 0"
             if not (0 <= value < np.inf and (value > 0 or least == "at least 0")):
@@ -117,6 +121,14 @@ class PathPlanningInstance(Instance):
             along = (self.loop_phases[v] + self.loop_speeds[v] * seconds) % whole if whole else 0.0
             found[v] = point_along(closed, along)
         return found
+
+
+def _numbers(value: Any) -> F64:
+    """A new array of ``value``; NaN, which no instance takes, where that is no array of numbers."""
+    try:
+        return np.array(value, np.float64)
+    except (TypeError, ValueError):
+        return np.full((), np.nan)
 
 
 def point_along(polyline: F64, along: float) -> F64:

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from optgap.co.core import InfeasibleError, InputError
 from optgap.co.dynamics.agv import CELL, make_rules
-from optgap.co.problems.agv_scenes import FIELDS, make_scene
+from optgap.co.problems.agv_scenes import FIELDS, SCENES, make_scene
 from optgap.co.problems.path_planning import PATH_PLANNING, PathPlanningInstance
 from optgap.envs.agv.batch import AGVBatch
 from optgap.envs.batched import MadeById
 
 MAX_STEPS = {"simple-static": 2000, "simple-dynamic": 2000, "complex-static": 3000, "complex-dynamic": 4000}
 OTHER_MAX_STEPS = 2000  # of a warehouse, and of a map
+MOST = {"beams": 4096, "max_steps": 1_000_000}  # arrays of more would fill the memory
 
 
 @dataclass
@@ -41,19 +42,24 @@ class AGVConfig(MadeById):
     id: ClassVar[str] = "optgap/AGV-v0"
 
     def __post_init__(self) -> None:
-        for name, known in (("kinematics", ("differential", "car")), ("collision", ("stop", "end"))):
+        choices = {"scene": tuple(SCENES), "kinematics": ("differential", "car"), "collision": ("stop", "end")}
+        for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise InputError(f"{name} is {getattr(self, name)!r}; expected one of {', '.join(known)}")
         for name in ("dt", "lidar_range"):
             value = getattr(self, name)
-            if not (isinstance(value, int | float) and 0 < value < math.inf):
+            if not (isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf):
                 raise InputError(f"{name} is {value!r}; expected a finite number above 0")
         for name, least in (("beams", 0), ("max_steps", 1)):
             value = getattr(self, name)
-            if not ((isinstance(value, int) and value >= least) or (name == "max_steps" and value is None)):
-                raise InputError(f"{name} is {value!r}; expected a whole number of at least {least}")
-        if self.size is not None and not isinstance(self.size, Mapping):
+            whole = isinstance(value, int) and not isinstance(value, bool) and least <= value <= MOST[name]
+            if not (whole or (name == "max_steps" and value is None)):
+                raise InputError(f"{name} is {value!r}; expected a whole number from {least} to {MOST[name]}")
+        named = isinstance(self.size, Mapping) and all(isinstance(name, str) for name in self.size)
+        if self.size is not None and (not named or not {"scene", "rng"}.isdisjoint(self.size)):
             raise InputError(f"size is {self.size!r}; expected arguments of the scene by name")
+        if not isinstance(self.map, str | Path | None):
+            raise InputError(f"map is {self.map!r}; expected the path of a file")
         if (self.map is None) == (self.scene == "map"):
             raise InputError(f"scene is {self.scene!r} and map is {self.map!r}; expected a map with scene 'map' alone")
         if isinstance(self.map, Path):
@@ -77,7 +83,8 @@ class AGVConfig(MadeById):
         """``path_gap`` of a checked path (T + 1, 2): its length by the exact shortest one's, less 1; NaN without success.
 
         Where the target moves, the shortest one is to wherever the target was until the episode's end: it knows the route
-        (:func:`optgap.co.exact.visibility.shortest_length`), as the agent does not.
+        (:func:`optgap.co.exact.visibility.shortest_length`), as the agent does not. NaN too where the episode starts at
+        the goal: nothing is the shortest way then.
         """
         from optgap.co.exact.visibility import shortest_length
 
@@ -86,7 +93,7 @@ class AGVConfig(MadeById):
         except InfeasibleError:
             return {"path_gap": math.nan}
         shortest = shortest_length(instance, horizon=(len(solution) - 1) * instance.dt)
-        return {"path_gap": PATH_PLANNING.cost(instance, solution) / shortest - 1.0}
+        return {"path_gap": PATH_PLANNING.cost(instance, solution) / shortest - 1.0 if shortest > 0 else math.nan}
 
     def batch(self, copies: int) -> AGVBatch:
         """``copies`` episodes over one kernel: what the environments face, and what fast rollouts use directly."""

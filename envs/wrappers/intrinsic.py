@@ -32,6 +32,13 @@ BONUSES: dict[str, Any] = {
 }
 """The statistics by the names of their bonuses."""
 
+KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    "bool": ((bool, np.bool_), "true or false"),
+    "int": ((int, np.integer), "a whole number"),
+    "float": ((int, float, np.integer, np.floating), "a number"),
+}
+"""What a parameter of a statistic may be, by its annotation."""
+
 KEY = "statistic"  # of the observation
 
 
@@ -59,10 +66,15 @@ class Intrinsic:
     ) -> None:
         if bonus not in BONUSES:
             raise InputError(f"bonus is {bonus!r}; expected one of {', '.join(BONUSES)}")
-        own = [name for name in inspect.signature(BONUSES[bonus]).parameters if name != "setting"]
-        for name in parameters:
+        own = {name: each for name, each in inspect.signature(BONUSES[bonus]).parameters.items() if name != "setting"}
+        for name, value in parameters.items():
             if name not in own:
                 raise InputError(f"bonus {bonus!r} has no parameter {name!r}; known: {', '.join(own) or 'none'}")
+            kinds, expected = KINDS[own[name].annotation]
+            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+                raise InputError(f"{name} is {value!r}; expected {expected}")
+        if not isinstance(max_mib, int | float) or not max_mib > 0:
+            raise InputError(f"max_mib is {max_mib!r}; expected a number above 0")
         found = find_place(env, place)
         setting = Setting(found, copies or 1, episodic, sofe, max_mib)
         self.statistic: Statistic = BONUSES[bonus](setting, **parameters)
@@ -118,7 +130,10 @@ class Intrinsic:
         place = told = self.where(observation, info)[self._index]
         if type(told) is not np.ndarray or told.shape != self._shape or told.dtype != self._kind:
             try:
-                self._place[0 if self._single else slice(None)] = told
+                given = np.asarray(told)
+                if self._index == 0 and given.dtype.kind not in "iu":  # as an integer, 2.7 would be the cell 2
+                    raise self._unknown(told)
+                self._place[0 if self._single else slice(None)] = given
             except (TypeError, ValueError):
                 raise self._unknown(told) from None
             place = self._place

@@ -94,6 +94,11 @@ def test_parameters_of_a_warehouse() -> None:
     for changes, says in (
         ({"aisle": 0.5}, "aisle is 0.5; expected at least 0.8"),
         ({"rows": 0}, "rows is 0"),
+        ({"rows": "a"}, "scene warehouse: rows is 'a'; expected a number"),
+        ({"radius": None}, "radius is None; expected a number"),
+        ({"max_speed": "a"}, "max_speed is 'a'; expected a number"),
+        ({"boxes": "a"}, "boxes of shape .*expected finite numbers"),
+        ({"loops": 5}, "loops of shape .*expected finite numbers"),
         ({"vehicles": 99}, "at most one a shelf"),
         ({"missing": 1.0}, "probability below 1"),
         ({"shelves": 3}, "scene warehouse has no argument 'shelves'"),
@@ -140,6 +145,22 @@ def test_maps(tmp_path: Path) -> None:
     (tmp_path / "rooms.map.scen").write_text("version 1\n0\trooms.map\t9\t6\t0\t0\t7\t0\t7\n")
     with pytest.raises(InputError, match=r"problem 0 is on a map of 9 x 6 cells; rooms.map has 8 x 6"):
         load_scenarios(tmp_path / "rooms.map.scen")
+
+
+def test_drawn_ends_of_a_map_are_in_one_area(tmp_path: Path) -> None:
+    """A wall parts this map: independent draws would be on different sides of it every second time."""
+    path = tmp_path / "parted.map"
+    path.write_text("\n".join(["type octile", "height 8", "width 17", "map"] + ["." * 8 + "@" + "." * 8] * 8) + "\n")
+    sides = set()
+    for seed in range(12):
+        drawn = PATH_PLANNING.generate(np.random.default_rng(seed), scene="map", path=path)
+        sides.add(drawn.start[0] < 8)
+        given = PATH_PLANNING.generate(np.random.default_rng(seed), scene="map", path=path, start=(1.5, 1.5))
+        assert given.route[0, 0] < 8
+    assert sides == {True, False}
+    for name, place in (("start", "a"), ("start", (1.0,)), ("target", (1.0, 2.0, 3.0))):
+        with pytest.raises(InputError, match=f"scene map: {name} is .*; expected 2"):
+            PATH_PLANNING.generate(np.random.default_rng(0), scene="map", path=path, **{name: place})
 
 
 def test_names_that_are_none(tmp_path: Path) -> None:

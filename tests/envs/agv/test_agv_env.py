@@ -145,17 +145,26 @@ def test_an_action_that_cannot_be_taken_changes_nothing() -> None:
     ("arguments", "says"),
     [
         ({"scene": "mars"}, "scene is 'mars'"),
+        ({"scene": []}, r"scene is \[\]"),
         ({"kinematics": "boat"}, "kinematics is 'boat'; expected one of differential, car"),
         ({"collision": "bounce"}, "collision is 'bounce'"),
         ({"beams": -1}, "beams is -1"),
         ({"beams": 2.5}, "beams is 2.5"),
+        ({"beams": True}, "beams is True"),
+        ({"beams": 10**9}, "beams is 1000000000; expected a whole number from 0 to 4096"),
         ({"max_steps": 0}, "max_steps is 0"),
+        ({"max_steps": 10**12}, "max_steps is 1000000000000; expected a whole number from 1 to 1000000"),
+        ({"dt": True}, "dt is True"),
         ({"dt": 0.0}, "dt is 0.0"),
         ({"dt": math.nan}, "dt is nan"),
         ({"lidar_range": math.inf}, "lidar_range is inf"),
         ({"map": "hall.map"}, "expected a map with scene 'map' alone"),
         ({"scene": "map"}, "expected a map with scene 'map' alone"),
+        ({"scene": "map", "map": 5}, "map is 5; expected the path of a file"),
         ({"size": 3}, "size is 3"),
+        ({"size": {1: 2}}, "size is {1: 2}"),
+        ({"size": {"scene": "warehouse"}}, "size is {'scene': 'warehouse'}"),
+        ({"size": {"max_speed": "a"}}, "max_speed is 'a'; expected a number"),
         ({"size": {"wheels": 3}}, "wheels"),
     ],
 )
@@ -250,6 +259,8 @@ def test_the_judge_compares_a_checked_path_with_the_shortest() -> None:
     assert config.judge(instance, straight)["path_gap"] == pytest.approx(0.0, abs=1e-9)
     bent = np.array([[2.0, 3.0], [2.0, 4.0], [8.5, 4.0], [8.5, 3.0]])
     assert config.judge(instance, bent)["path_gap"] == pytest.approx(2.0 / 6.5)
+    there = hall(start=[8.8, 3.0, 0.0])  # at the goal already: the shortest way is nothing
+    assert math.isnan(config.judge(there, np.array([[8.8, 3.0], [8.9, 3.0]]))["path_gap"])
     for failed in (straight[:1], straight - 0.1):  # short of the target; from elsewhere
         assert math.isnan(config.judge(instance, failed)["path_gap"])
     moving = hall(route=[[9.0, 3.0], [9.0, 6.0]], target_speed=0.3, start=[2.0, 3.0, 0.0])

@@ -278,7 +278,12 @@ def test_any_environment_with_a_function_that_says_where_its_agent_is(bonus):
         (lambda: IntrinsicReward(Walk(), "knn", sofe=True), "'knn' has no statistic of fixed size"),
         (lambda: IntrinsicReward(Walk(), "e3b", rigde=1.0), "'e3b' has no parameter 'rigde'; known: ridge, features"),
         (lambda: IntrinsicReward(Walk(), "smax", ridge=0.0), "ridge is 0.0; expected a finite number above 0"),
+        (lambda: IntrinsicReward(Walk(), "smax", ridge="a"), "ridge is 'a'; expected a number"),
         (lambda: IntrinsicReward(Walk(), "e3b", features=-1), "features is -1"),
+        (lambda: IntrinsicReward(Walk(), "e3b", features=1.5), "features is 1.5; expected a whole number"),
+        (lambda: IntrinsicReward(Walk(), "count", centred="yes"), "centred is 'yes'; expected true or false"),
+        (lambda: IntrinsicReward(Walk(), max_mib="a"), "max_mib is 'a'; expected a number above 0"),
+        (lambda: IntrinsicReward(Walk(), "knn", memory="a"), "memory is 'a'; expected a whole number"),
         (lambda: IntrinsicReward(Walk(), "knn", neighbours=9, memory=8), "neighbours is 9"),
         (lambda: IntrinsicReward(Walk(), max_mib=1e-5), r"visits \(1, 12\) int64.*expected at most 1e-05"),
         (lambda: IntrinsicReward(Dumb()), r"attribute grid_shape = \(rows, columns\); or give place=Place"),
@@ -288,6 +293,8 @@ def test_any_environment_with_a_function_that_says_where_its_agent_is(bonus):
         (lambda: IntrinsicReward(Named(), sofe=True), "has the key 'statistic' already"),
         (lambda: IntrinsicReward(Dumb(), place=Place(lambda o, i: (None, None), (3, 4))).reset(), "does not say where"),
         (lambda: IntrinsicReward(Dumb(), place=Place(lambda o, i: (12, None), (3, 4))).reset(), "integers in 0..11"),
+        (lambda: IntrinsicReward(Dumb(), place=Place(lambda o, i: (2.7, None), (3, 4))).reset(), "integers in 0..11"),
+        (lambda: IntrinsicReward(Dumb(), place=Place(lambda o, i: ("3", None), (3, 4))).reset(), "integers in 0..11"),
         (lambda: IntrinsicReward(Dumb(), place=Place(lambda o, i: ([1, 2], None), (3, 4))).reset(), r"of shape \(\)"),
         (
             lambda: IntrinsicReward(
