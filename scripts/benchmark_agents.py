@@ -101,7 +101,7 @@ def main(argv: list[str]) -> int:
     tables = [markdown(rows, config), *(policies_markdown(found, limits[env]) for env, found in policies.items())]
     write_text(out / "agents.md", "\n".join(tables))
     for env in envs:
-        draw(cells, env, agents, out / f"{env}.png", limits[env], config.figure)
+        draw(cells, env, agents, picture(out, env), limits[env], config.figure)
     console.print(table(rows, config))
     for env, found in policies.items():
         console.print(policies_table(found, limits[env], f"{env}: {config.evaluation} episodes"))
@@ -238,6 +238,11 @@ def markdown(rows: Sequence[dict[str, Any]], config: AgentsConfig) -> str:
     names = headers(config)
     lines = [names, ("---",) * len(names), *(texts(row) for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def picture(out: Path, env: str) -> Path:
+    """Where an environment's curves go; its settings may hold a path, as of a map."""
+    return out / f"{env.replace('/', '-')}.png"
 
 
 def draw(

@@ -76,10 +76,13 @@ def main(argv: list[str]) -> int:
     env = _with_frames(env_config, instance)
     choose, cost = _policy(config, env, agent, instance)
 
-    frames, total, info = [], 0.0, {}
+    frames, every, total, info = [], 1, 0.0, {}
     try:
-        for frame, reward, last in _episode(env, choose, config.seed):
-            frames.append(frame)
+        for step, (over, reward, last) in enumerate(_episode(env, choose, config.seed)):
+            if over or step % every == 0:
+                frames.append(env.render())
+            if len(frames) > 2 * config.frames:  # all of an episode of thousands of steps would fill the memory
+                frames, every = frames[::2], 2 * every
             total += reward
             info = last
     except gym.error.Error as error:  # for instance a drawing library that is not installed
@@ -182,16 +185,16 @@ def _replay_schedule(start: NDArray[np.int64]) -> Choose:
     return choose
 
 
-def _episode(env: Any, choose: Choose, seed: int) -> Iterator[tuple[Frame, float, dict[str, Any]]]:
-    """A frame, the reward that led to it, and the info of each step."""
+def _episode(env: Any, choose: Choose, seed: int) -> Iterator[tuple[bool, float, dict[str, Any]]]:
+    """Whether the episode is over, the reward that led there, and the info: of the start and of each step."""
     observation, info = env.reset(seed=seed)
-    yield env.render(), 0.0, info
+    yield False, 0.0, info
     over = False
     while not over:
         masks = env.get_wrapper_attr("action_masks")() if env.has_wrapper_attr("action_masks") else None
         observation, reward, terminated, truncated, info = env.step(choose(observation, masks))
         over = terminated or truncated
-        yield env.render(), float(reward), info
+        yield over, float(reward), info
     env.close()
 
 

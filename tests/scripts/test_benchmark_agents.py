@@ -72,6 +72,12 @@ def test_the_interval_is_students(tmp_path):
     assert half_interval(values) == pytest.approx(2.086 * values.std(ddof=1) / np.sqrt(21), rel=1e-3)
 
 
+def test_curves_of_an_environment_with_a_path_lie_in_the_folder(tmp_path):
+    from benchmark_agents import picture
+
+    assert picture(tmp_path, "agv:scene=map+map=maps/a.map") == tmp_path / "agv:scene=map+map=maps-a.map.png"
+
+
 def test_a_run_that_fails_is_named_and_the_others_end(call):
     answer = call("benchmark_agents", "envs=cartpole", "agents=ppo", "seeds=0", "total_steps=50", "agent.epochs=0")
     assert answer.code == 1
