@@ -228,7 +228,7 @@ def texts(row: dict[str, Any]) -> tuple[str, ...]:
 def table(rows: Sequence[dict[str, Any]], config: AgentsConfig) -> Table:
     shown = Table(box=box.SIMPLE_HEAD, header_style="bold", padding=(0, 1, 0, 0), pad_edge=False)
     for i, name in enumerate(headers(config)):
-        shown.add_column(name, justify="left" if i < 2 else "right", overflow="fold", min_width=12 if i < 2 else 4)
+        shown.add_column(name, justify="left" if i < 2 else "right", overflow="fold", min_width=8 if i < 2 else 4)
     for row in rows:
         shown.add_row(*texts(row))
     return shown

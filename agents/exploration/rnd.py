@@ -52,11 +52,10 @@ class LearnedBonus(nn.Module):
         self, observations: gym.Space[Any], actions: gym.Space[Any], interface: ActionInterface, config: BonusSettings
     ) -> None:
         super().__init__()
-        size, self.columns = flat_size(observations), list(config.bonus_columns)
-        if self.columns and max(self.columns) >= size:
-            raise InputError(
-                f"bonus_columns is {self.columns}; expected numbers below {size}, an observation's entries"
-            )
+        size = flat_size(observations)
+        if any(not -size <= column < size for column in config.bonus_columns):
+            raise InputError(f"bonus_columns is {config.bonus_columns}; expected numbers from {-size} to {size - 1}")
+        self.columns = [column % size for column in config.bonus_columns]
         self.inputs, self.outputs = len(self.columns) or size, config.bonus_features
         self.hidden, self.interface = list(config.bonus_hidden_sizes), interface
         self.length = config.bonus_length

@@ -153,7 +153,9 @@ def test_a_bonus_of_some_columns_ignores_the_others() -> None:
     flat = torch.arange(6.0).reshape(3, 2)
     torch.testing.assert_close(learned.seen(flat), flat[:, 1:])
     torch.testing.assert_close(make(RND).seen(flat), flat)
-    with pytest.raises(InputError, match=r"bonus_columns is \[2\]; expected numbers below 2"):
-        build([2])
+    torch.testing.assert_close(build([-2]).seen(flat), flat[:, :1])
+    for column in (2, -3):
+        with pytest.raises(InputError, match=rf"bonus_columns is \[{column}\]; expected numbers from -2 to 1"):
+            build([column])
     with pytest.raises(InputError, match="different integers"):
         ExploringPPOConfig(bonus="rnd", bonus_columns=[1, 1])
