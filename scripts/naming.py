@@ -26,15 +26,15 @@ def weights_digest(name: str) -> str | None:
     return None if folder is None else sha256((folder / WEIGHTS).read_bytes()).hexdigest()
 
 
-def find_agent(name: str, device: str = "cpu") -> Agent:
-    """The agent behind shipped weights or a run folder.
+def find_agent(name: str, device: str = "cpu", env_config: Any = None) -> Agent:
+    """The agent behind shipped weights or a run folder, on ``env_config`` instead of the environment of its training.
 
     Raises:
-        InputError: neither, or a damaged checkpoint.
+        InputError: neither, a damaged checkpoint, or weights that do not fit the environment.
     """
     from optgap.agents.common.checkpoint import load_agent
 
-    return load_agent(require_weights(name), device)
+    return load_agent(require_weights(name), device, env_config)
 
 
 def policy_solver(problem: str, name: str, how: str = "", device: str = "cpu") -> Solver[Any]:

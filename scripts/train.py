@@ -332,9 +332,9 @@ def show_returns(config: TrainConfig, agent: Agent, folder: Path, console: Conso
         agents = {"this run": agent}
         for name in zoo_names_for(config.env):
             try:
-                agents[name] = find_agent(name)
-            except InputError as error:  # one unreadable set of weights does not cost the others their table
-                console.print(Text(str(error)), style="yellow")
+                agents[name] = find_agent(name, env_config=config.env)
+            except InputError as error:  # weights that are damaged, or of another size, do not cost the others their table
+                console.print(Text(f"left out {name}: {error}"), style="yellow")
         with cli.interruptible() as check:
             found = measure(agents, config.env, config.final_episodes, check, own_limits=own is None)
         asked = "" if solved is None else f"; solved at {solved:g}"
