@@ -333,7 +333,9 @@ def show_returns(config: TrainConfig, agent: Agent, folder: Path, console: Conso
         for name in zoo_names_for(config.env):
             try:
                 agents[name] = find_agent(name, env_config=config.env)
-            except InputError as error:  # weights that are damaged, or of another size, do not cost the others their table
+            except (
+                InputError
+            ) as error:  # weights that are damaged, or of another size, do not cost the others their table
                 console.print(Text(f"left out {name}: {error}"), style="yellow")
         with cli.interruptible() as check:
             found = measure(agents, config.env, config.final_episodes, check, own_limits=own is None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from optgap.agents.common.contracts import Recipe
+from optgap.agents.ppo.recipes import MLP
 
 # Deep Sea as in DeRL (Schaefer et al. 2022, arXiv 2107.08966): A2C, 5 steps, entropy 1e-4, gamma 0.99; 16 copies for its 4.
 _DEEP_SEA_A2C: Recipe = {
@@ -63,24 +64,7 @@ _ROOMS = (
     "redbluedoors",
     "unlock",
 )
-# An episode has thousands of steps: rollouts are short beside it, and checkpoints, which begin new ones, are rare. Rewards
-# are left as they are: by the deviation of returns, the first ones would be hundreds, and their error in the value function
-# all that the clipped gradient has room for, so that the policy forgets the way to them.
-_AGV: Recipe = {
-    "num_envs": 64,
-    "rollout_length": 128,
-    "epochs": 4,
-    "minibatch_size": 1024,
-    "learning_rate": 5e-4,
-    "learning_rate_schedule": "linear",
-    "gamma": 0.995,
-    "gae_lambda": 0.98,
-    "entropy_coefficient": 1e-3,
-    "clip_range": 0.2,
-    "hidden_sizes": [64, 64],
-    "normalize_observation": True,
-    "checkpoint_interval": 100,
-}
+_AGV: Recipe = MLP["agv"] | {"clip_range": 0.2}
 _AGV_RND: Recipe = {
     "extrinsic_coefficient": 5.0,
     "bonus_columns": [-6, -5],  # x and y: a lidar's novelty never ends

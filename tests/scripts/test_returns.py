@@ -79,7 +79,12 @@ def test_a_long_episode_is_thinned_out_as_it_is_drawn(call, monkeypatch):
     from optgap.envs.batched import BatchedEnv
 
     drawn, render = [], BatchedEnv.render
-    monkeypatch.setattr(BatchedEnv, "render", lambda env: drawn.append(1) or render(env))
+
+    def count(env):
+        drawn.append(1)
+        return render(env)
+
+    monkeypatch.setattr(BatchedEnv, "render", count)
     answer = call("render", "env=deepsea", "env.size=40", "frames=4", "out=sea.gif")
     assert "(4 frames)" in answer.out
     # steps 0 to 8; to 16 every 2nd; to 32 every 4th; the last, 40: of 41, and never more than 9 at a time
