@@ -20,6 +20,7 @@ from optgap.agents.common.metrics import read_metrics
 from optgap.envs.registry import EnvironmentConfig
 
 SEED = 20_011  # of the episodes: no training seed is derived from it
+COMMON = ("episode/count", "episode/return", "episode/length")  # what every run tells of its episodes
 SMOOTHED = 0.02  # share of the curve's points that one of its mean's takes in
 
 
@@ -131,7 +132,7 @@ def threshold(env_config: EnvironmentConfig) -> float | None:
 
 
 def draw_curve(folder: Path, solved: float | None, limits: Mapping[str, float] | None = None) -> Path | None:
-    """Write ``curve.png`` into a run folder: returns of the training episodes, and costs by their limits.
+    """Write ``curve.png`` into a run folder: returns and figures of the training episodes, and costs by their limits.
 
     None where no episode has ended.
     """
@@ -141,15 +142,21 @@ def draw_curve(folder: Path, solved: float | None, limits: Mapping[str, float] |
         return None
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6, 6.5 if limits else 3.5), layout="constrained")
-    axes, *below = figure.subplots(2 if limits else 1, squeeze=False, sharex=True)[:, 0]
+    named = [key for key in lines[-1] if key.startswith("episode/") and key not in COMMON]
+    panels = 1 + bool(named) + bool(limits)
+    figure = Figure(figsize=(6, 0.5 + 3.0 * panels), layout="constrained")
+    axes, *below = figure.subplots(panels, squeeze=False, sharex=True)[:, 0]
     steps, returns = (np.array([line[key] for line in lines]) for key in ("steps", "episode/return"))
     axes.plot(steps, returns, color="0.8", linewidth=0.8)
     axes.plot(*smoothed(steps, returns), color="tab:blue")
     if solved is not None:
         axes.axhline(solved, color="tab:green", linestyle="--", linewidth=1)
     axes.set(ylabel="return of the training episodes")
-    for panel in below:
+    for key in named:
+        values = np.array([line.get(key, np.nan) for line in lines], np.float64)
+        below[0].plot(*smoothed(steps, values), label=key.partition("/")[2].replace("_", " "))
+        below[0].legend(frameon=False, fontsize="small")
+    for panel in below[bool(named) :]:
         steps = np.array([line["steps"] for line in every])
         for name, limit in (limits or {}).items():
             costs = np.array([line.get(f"cost/{name}", np.nan) for line in every], np.float64)
