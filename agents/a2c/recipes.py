@@ -16,7 +16,7 @@ _GRID: Recipe = _PUBLISHED | {
 _GRIDS = ("doorkey", "fetch", "fourrooms", "gotodoor", "keycorridor", "redbluedoors", "unlock")
 
 TREES: dict[str, Recipe] = {
-    "acrobot": {"learning_rate": 0.5},
+    "acrobot": {"learning_rate": 1.0},
     "mountaincar": _PUBLISHED | {"rollout_length": 8, "learning_rate": 0.64, "value_rate": 0.033},
     "lunarlander": _PUBLISHED
     | {
