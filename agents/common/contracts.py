@@ -148,7 +148,7 @@ AGENTS.register(
     AgentEntry(
         "optgap.agents.sac.agent:SAC",
         "optgap.agents.gbt.config:GBTSACConfig",
-        "optgap.agents.sac.recipes:TREES",
+        "optgap.agents.sac.recipes:BY_ENVIRONMENT",
     ),
 )
 for _name, _class, _config, _recipes in (

@@ -8,5 +8,3 @@ from optgap.agents.common.contracts import Recipe
 BY_ENVIRONMENT: dict[str, Recipe] = {
     "mountaincarcontinuous": {"n_steps": 5, "warmup_hold": 25, "warmup_steps": 5000, "temperature": 0.1},
 }
-# On the pendulum, trees take rewards of several steps: their critics are coarse.
-TREES: dict[str, Recipe] = BY_ENVIRONMENT | {"pendulum": {"n_steps": 3}}
