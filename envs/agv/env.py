@@ -7,12 +7,30 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from optgap.envs.agv.batch import COST_LIMITS, COST_NAMES, AGVBatch
+from optgap.envs.agv.batch import COST_LIMITS, COST_NAMES
 from optgap.envs.agv.config import AGVConfig
 from optgap.envs.batched import BatchedEnv
 
 
-class AGVEnv(BatchedEnv):
+class AGVFigures:
+    """What both faces say besides: names and limits of costs, and the table of visits."""
+
+    batch: Any
+    cost_names: ClassVar[tuple[str, ...]] = COST_NAMES
+
+    @property
+    def cost_limits(self) -> NDArray[np.float64]:
+        """(2,) limits of the mean costs a step."""
+        return np.array(COST_LIMITS)
+
+    @property
+    def grid_shape(self) -> tuple[int, int]:
+        """(rows, columns) of the visit table."""
+        shape: tuple[int, int] = self.batch.grid_shape
+        return shape
+
+
+class AGVEnv(AGVFigures, BatchedEnv):
     """An automated guided vehicle finds its way to a target that it may not see, with a lidar and a sparse reward.
 
     ## Description
@@ -99,15 +117,3 @@ class AGVEnv(BatchedEnv):
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 20}  # noqa: RUF012 (Gymnasium's form)
     options_class = AGVConfig
-    batch: AGVBatch
-    cost_names: ClassVar[tuple[str, ...]] = COST_NAMES
-
-    @property
-    def cost_limits(self) -> NDArray[np.float64]:
-        """(2,) limits of the mean costs a step."""
-        return np.array(COST_LIMITS)
-
-    @property
-    def grid_shape(self) -> tuple[int, int]:
-        """(rows, columns) of the visit table."""
-        return self.batch.grid_shape
