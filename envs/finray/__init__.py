@@ -1,0 +1,1 @@
+"""Fin-ray propulsion: optgap/FinRay-v0."""
