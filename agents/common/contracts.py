@@ -151,6 +151,12 @@ AGENTS.register(
         "optgap.agents.sac.recipes:BY_ENVIRONMENT",
     ),
 )
+AGENTS.register(
+    "td3",
+    AgentEntry(
+        "optgap.agents.td3.agent:TD3", "optgap.agents.td3.config:TD3Config", "optgap.agents.td3.recipes:BY_ENVIRONMENT"
+    ),
+)
 for _name, _class, _config, _recipes in (
     ("rnd-ppo", "agents:ExploringPPO", "RNDPPO", "RND_PPO"),
     ("sofe-ppo", "agents:ExploringPPO", "SOFEPPO", "SOFE_PPO"),

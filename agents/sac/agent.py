@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from optgap.agents.common.box_actions import BoxActions
 from optgap.agents.common.off_policy import OffPolicyAgent
 from optgap.agents.common.tensors import Tree
 from optgap.agents.sac.config import SACConfig
-from optgap.co.core import InputError
 
 F32 = NDArray[np.float32]
 
@@ -73,7 +73,7 @@ class SAC(OffPolicyAgent):
     def _adjust(self, log_density: float) -> None:
         """One step of the temperature: up where the entropy is below its target, down where it is above."""
         wanted = self.config.target_entropy
-        missing = log_density + (-float(self._size) if wanted is None else wanted)
+        missing = log_density + (-float(self._box.size) if wanted is None else wanted)
         self.policy.optimizer.zero_grad()
         (-self.policy.log_temperature * missing).backward()
         self.policy.optimizer.step()
@@ -85,19 +85,14 @@ class SAC(OffPolicyAgent):
         return actions
 
     def _random(self, masks: NDArray[np.bool_] | None, count: int, rng: np.random.Generator) -> NDArray[Any]:
-        return rng.uniform(-1, 1, (count, self._size)).astype(np.float32)
+        return self._box.random(count, rng)
 
     def _require_actions(self, space: gym.Space[Any]) -> NDArray[Any]:
-        if not (isinstance(space, gym.spaces.Box) and space.is_bounded() and np.issubdtype(space.dtype, np.floating)):
-            raise InputError(f"action space {space} has no squashed Gaussian; expected a bounded float Box")
-        self._box, self._size = space, math.prod(space.shape)
-        return np.zeros(self._size, np.float32)
+        self._box = BoxActions(space)
+        return self._box.example()
 
     def _to_environment(self, actions: NDArray[Any]) -> NDArray[Any]:
-        box = self._box
-        shares = (actions.reshape(-1, *box.shape).astype(np.float64) + 1) / 2
-        scaled: NDArray[Any] = np.clip(box.low + shares * (box.high - box.low), box.low, box.high).astype(box.dtype)
-        return scaled
+        return self._box.to_environment(actions)
 
 
 def soft_targets(rewards: F32, discounts: F32, worth: F32, log_densities: F32, temperature: float) -> F32:
