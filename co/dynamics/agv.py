@@ -27,7 +27,7 @@ from optgap.co.dynamics.agv_floor import (
 from optgap.co.dynamics.options import INLINED, KERNEL
 from optgap.co.problems.path_planning import PathPlanningInstance
 
-REVERSE_SPEED = 0.3  # m/s
+REVERSE_SPEED = 0.3  # m/s, or max_speed where that is less
 ACCELERATION = 1.0  # m/s^2
 TURN_RATE = 1.5  # rad/s, differential drive
 TURN_ACCELERATION = 4.0  # rad/s^2, differential drive
@@ -207,7 +207,8 @@ def nearer(value: float, demand: float, most: float) -> float:
 def drive(halls: Halls, fleet: Fleet, rules: Rules, b: int, forward: float, turn: float) -> None:
     """Set speed, turn rate and steering angle of copy ``b`` for the step, from an action in [-1, 1] each."""
     dt, most = halls.dt[b], halls.max_speed[b]
-    demand = (forward * (most + REVERSE_SPEED) + most - REVERSE_SPEED) / 2.0
+    back = min(REVERSE_SPEED, most)
+    demand = (forward * (most + back) + most - back) / 2.0
     fleet.speed[b] = nearer(fleet.speed[b], demand, ACCELERATION * dt)
     if rules.car:
         fleet.steer[b] = nearer(fleet.steer[b], turn * STEERING, STEERING_RATE * dt)

@@ -17,6 +17,7 @@ is a column, y a row counted from the top.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -43,13 +44,23 @@ class Scenario:
 
 
 def read_map(path: str | Path) -> NDArray[np.bool_]:
-    """(height, width) whether each cell is blocked, the top row first.
+    """(height, width) whether each cell is blocked, the top row first; read-only.
 
     Raises:
         InputError: the file cannot be read or is malformed; names the file, the line and what was expected.
     """
-    path = Path(path)
-    lines = read_text(path).splitlines()
+    return _parsed(Path(path), read_text(Path(path)))[0]
+
+
+def read_boxes(path: str | Path) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """:func:`read_map`, and its :func:`boxes_of` for cells of 1 m; both read-only."""
+    return _parsed(Path(path), read_text(Path(path)))
+
+
+@lru_cache(maxsize=4)
+def _parsed(path: Path, text: str) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """What a file says, kept: an environment asks at every reset, a set of problems for each of them."""
+    lines = text.splitlines()
     while lines and not lines[-1].strip():
         lines.pop()
     size = {}
@@ -75,7 +86,10 @@ def read_map(path: str | Path) -> NDArray[np.bool_]:
         blocked[row] = [letter in BLOCKED for letter in rows[row]]
     if len(rows) > size["height"]:
         raise _error(path, size["height"] + 5, f"{_seen(lines, size['height'] + 5)}; expected the end of the file")
-    return blocked
+    boxes = boxes_of(blocked)
+    for array in (blocked, boxes):
+        array.setflags(write=False)
+    return blocked, boxes
 
 
 def read_scenarios(path: str | Path) -> list[Scenario]:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optgap.co.core import InputError
-from optgap.co.formats.movingai import boxes_of, read_map
+from optgap.co.formats.movingai import read_boxes
 from optgap.co.problems.multi_agent_path_finding import MAPFInstance, steps_from
 from optgap.co.problems.path_planning import F64, ROUNDING, PathPlanningInstance
 from optgap.co.problems.warehouse import DRAWS, draw_ends, warehouse
@@ -93,8 +93,8 @@ def grid_map(
         raise InputError("scene map: path is missing; expected a MovingAI .map file")
     if not 0 < cell < np.inf:
         raise InputError(f"{path}: cell is {cell}; expected a side in m above 0")
-    blocked = read_map(path)
-    boxes = boxes_of(blocked, cell)
+    blocked, boxes = read_boxes(path)
+    boxes = boxes * cell
     bounds = np.array([0.0, 0.0, blocked.shape[1], blocked.shape[0]]) * cell
     start, target = _given("start", start, (2, 3)), _given("target", target, (2,))
     if start is None or target is None:

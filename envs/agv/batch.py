@@ -49,7 +49,7 @@ class AGVBatch:
         max_steps: int,
         grid_shape: tuple[int, int],
     ) -> None:
-        self.draw, self.rules, self.grid_shape = draw, rules, grid_shape
+        self.draw, self.rules, self.max_steps, self.grid_shape = draw, rules, max_steps, grid_shape
         self.floors = Floors(copies)
         self.halls, self.fleet = empty_fleet(copies, max_steps, len(rules.beams))
         self.instances: list[PathPlanningInstance | None] = [None] * copies

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from optgap.co.core import InfeasibleError, InputError
 from optgap.co.dynamics.agv import CELL, make_rules
 from optgap.co.problems.agv_scenes import FIELDS, SCENES, make_scene
-from optgap.co.problems.path_planning import PATH_PLANNING, PathPlanningInstance
+from optgap.co.problems.path_planning import LARGEST, PATH_PLANNING, SMALLEST, PathPlanningInstance
 from optgap.envs.agv.batch import AGVBatch
 from optgap.envs.batched import MadeById
 
@@ -48,8 +48,8 @@ class AGVConfig(MadeById):
                 raise InputError(f"{name} is {getattr(self, name)!r}; expected one of {', '.join(known)}")
         for name in ("dt", "lidar_range"):
             value = getattr(self, name)
-            if not (isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf):
-                raise InputError(f"{name} is {value!r}; expected a finite number above 0")
+            if not (isinstance(value, int | float) and not isinstance(value, bool) and SMALLEST <= value <= LARGEST):
+                raise InputError(f"{name} is {value!r}; expected a number from {SMALLEST:g} to {LARGEST:g}")
         for name, least in (("beams", 0), ("max_steps", 1)):
             value = getattr(self, name)
             whole = isinstance(value, int) and not isinstance(value, bool) and least <= value <= MOST[name]

@@ -29,6 +29,11 @@ class AGVFigures:
         shape: tuple[int, int] = self.batch.grid_shape
         return shape
 
+    @property
+    def max_steps(self) -> int:
+        """Steps after which an episode is truncated."""
+        return int(self.batch.max_steps)
+
 
 class AGVEnv(AGVFigures, BatchedEnv):
     """An automated guided vehicle finds its way to a target that it may not see, with a lidar and a sparse reward.
@@ -57,8 +62,8 @@ class AGVEnv(AGVFigures, BatchedEnv):
     | 1 | demanded turn rate: 1 is 1.5 rad/s to the left | demanded steering angle: 1 is 0.6 rad to the left |
 
     Speed follows with at most 1 m/s^2, the turn rate with 4 rad/s^2, the steering angle with 1.5 rad/s; a car has
-    omega = v tan(delta) / 0.4 m. Anything outside of [-1, 1], NaN included, raises :class:`InvalidActionError` and
-    changes nothing.
+    omega = v tan(delta) / 0.4 m. A ``max_speed`` below 0.3 m/s is the limit of driving back too. Anything outside of
+    [-1, 1], NaN included, raises :class:`InvalidActionError` and changes nothing.
 
     ## Observation space
     ``Box`` (``beams`` + 11,) float32, all in [-1, 1], distances in [0, 1]:
@@ -97,7 +102,7 @@ class AGVEnv(AGVFigures, BatchedEnv):
     | collision | "stop" | or "end" |
     | beams | 24 | of the lidar, over 360 degrees |
     | lidar_range | 8.0 | m |
-    | dt | 0.5 | s |
+    | dt | 0.5 | s, up to 1e5, and so that a step is at most 1e5 m |
     | max_steps | None | None takes the scene's |
     | map | None | path of a map, for the scene "map" alone |
     | size | None | by name: arguments of the scene (``{"rows": 3}``), or fields of the instance (``{"max_speed": 2.0}``) |

@@ -118,7 +118,7 @@ class DeepSeaBatch:
 
     def __init__(self, copies: int, sea: DeepSea) -> None:
         size = len(sea.right)
-        self.sea, self.grid_shape = sea, (size, size)
+        self.sea, self.grid_shape, self.max_steps = sea, (size, size), size
         self.instances: list[DeepSea | None] = [None] * copies
         self.done = np.zeros(copies, np.bool_)
         self.state = DeepSeaState(

@@ -9,7 +9,7 @@ from optgap.envs.exploration.config import DeepSeaConfig, GridMazeConfig, PointM
 
 
 class OnGrid:
-    """Mixin of an environment over a batch that says the shape of its grid."""
+    """Mixin of an environment over a batch that says the shape of its grid, and the length of its episodes."""
 
     batch: Any
 
@@ -18,6 +18,11 @@ class OnGrid:
         """Rows and columns; ``info["cell"]`` is row * columns + column."""
         shape: tuple[int, int] = self.batch.grid_shape
         return shape
+
+    @property
+    def max_steps(self) -> int:
+        """Steps after which every episode has ended."""
+        return int(self.batch.max_steps)
 
 
 class DeepSeaEnv(OnGrid, BatchedEnv):

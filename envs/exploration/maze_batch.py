@@ -133,7 +133,7 @@ class MazeBatch:
         goal: bool,
         max_steps: int,
     ) -> None:
-        self.draw, self.grid_shape, self.goal = draw, grid_shape, goal
+        self.draw, self.grid_shape, self.goal, self.max_steps = draw, grid_shape, goal, max_steps
         self.instances: list[Maze | None] = [None] * copies
 
         def whole(*shape: int) -> I64:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optgap.co.core import InputError
-from optgap.co.formats.movingai import Scenario, boxes_of, centre_of, read_map, read_scenarios
+from optgap.co.formats.movingai import Scenario, boxes_of, centre_of, read_boxes, read_map, read_scenarios
 
 MAP = "type octile\nheight 2\nwidth 4\nmap\n.G@S\nOTW.\n"
 LINE = "3\tmaps/a.map\t4\t2\t0\t0\t3\t1\t3.41421356"
@@ -26,6 +26,20 @@ def test_a_map_is_read(tmp_path: Path) -> None:
     expected = [[False, False, True, False], [True, True, True, False]]
     for text in (MAP, MAP.replace("\n", "\r\n"), MAP + "\n\n", MAP[:-1]):
         assert read_map(_written(tmp_path, text)).tolist() == expected
+
+
+def test_a_file_is_parsed_once_as_long_as_it_says_the_same(tmp_path: Path) -> None:
+    path = _written(tmp_path, MAP)
+    blocked, boxes = read_boxes(path)
+    assert read_map(path) is blocked
+    np.testing.assert_array_equal(boxes, boxes_of(blocked))
+    for array in (blocked, boxes):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0
+    _written(tmp_path, MAP.replace("OTW.", "...."))
+    assert read_map(path).sum() == 1
+    _written(tmp_path, MAP)
+    assert read_map(path).sum() == 4
 
 
 @pytest.mark.parametrize(

@@ -147,6 +147,22 @@ def test_maps(tmp_path: Path) -> None:
         load_scenarios(tmp_path / "rooms.map.scen")
 
 
+def test_a_route_into_any_of_many_boxes_is_refused() -> None:
+    """It is compared with the boxes near it alone."""
+    rng = np.random.default_rng(5)
+    corners = rng.uniform(1, 18, (60, 2))
+    hall = {"scene": "complex-static", "boxes": np.hstack([corners, corners + 0.4]), "start": [0.5, 0.5, 0.0]}
+    crossing = 0
+    for _ in range(40):
+        route = rng.uniform(0.5, 19.5, (2, 2))
+        points = route[0] + np.linspace(0, 1, 2000)[:, None, None] * (route[1] - route[0])
+        if ((points >= corners) & (points <= corners + 0.4)).all(2).any():
+            crossing += 1
+            with pytest.raises(InputError, match="or drives into it"):
+                PATH_PLANNING.generate(rng, route=route, target_speed=0.1, **hall)
+    assert crossing > 10
+
+
 def test_drawn_ends_of_a_map_are_in_one_area(tmp_path: Path) -> None:
     """A wall parts this map: independent draws would be on different sides of it every second time."""
     path = tmp_path / "parted.map"

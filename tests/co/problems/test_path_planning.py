@@ -70,7 +70,7 @@ def test_others_drive_round_their_loops() -> None:
         ({"target_speed": 0.3}, "route of 1 points"),
         ({"target_speed": 1.0, "route": [[8, 8], [9, 9]]}, "target_speed is 1.0; expected below max_speed"),
         ({"target_phase": 1.0}, "target_phase is 1.0; expected 0 to 0"),
-        ({"radius": 0}, "radius is 0.0; expected a number above 0"),
+        ({"radius": 0}, "radius is 0.0; expected a number from 1e-06"),
         ({"dt": math.nan}, "dt is nan"),
         ({"lanes": [[0, 0, 1, 1, 1, 1]]}, "directions of length 1"),
         ({"loops": np.zeros((2, 3, 2))}, "loop_speeds of shape"),

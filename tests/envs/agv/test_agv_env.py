@@ -157,6 +157,10 @@ def test_an_action_that_cannot_be_taken_changes_nothing() -> None:
         ({"dt": True}, "dt is True"),
         ({"dt": 0.0}, "dt is 0.0"),
         ({"dt": math.nan}, "dt is nan"),
+        ({"dt": 1e19}, "dt is 1e\\+19; expected a number from 1e-06 to 100000"),
+        ({"dt": 1e5, "size": {"max_speed": 2.0}}, "expected steps of at most 100000 m"),
+        ({"size": {"max_speed": 1e300}}, "max_speed is 1e\\+300; expected a number from"),
+        ({"size": {"radius": 1e-200}}, "radius is 1e-200; expected a number from"),
         ({"lidar_range": math.inf}, "lidar_range is inf"),
         ({"map": "hall.map"}, "expected a map with scene 'map' alone"),
         ({"scene": "map"}, "expected a map with scene 'map' alone"),
@@ -172,6 +176,19 @@ def test_arguments_out_of_range_are_one_line(arguments: Any, says: str) -> None:
     with pytest.raises(InputError, match=says) as error:
         gym.make("optgap/AGV-v0", **arguments)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("kinematics", "dt"), [("differential", 0.5), ("car", 0.5), ("car", 1e5)])
+def test_a_slow_vehicle_drives_back_no_faster_than_ahead(kinematics: str, dt: float) -> None:
+    env: Any = AGVConfig(kinematics=kinematics, dt=dt, size={"max_speed": 0.1}, max_steps=30).make()
+    for forward in (-1.0, 0.0, 1.0):
+        before = env.reset(seed=1)[1]["position"]
+        for _ in range(10):
+            observation, _, _, _, info = env.step(np.array([forward, 0.5], np.float32))
+            assert env.observation_space.contains(observation)
+            assert np.hypot(*(info["position"] - before)) <= 0.1 * dt + 1e-12
+            before = info["position"]
+    assert env.get_wrapper_attr("max_steps") == 30
 
 
 def test_arguments_reach_the_scene() -> None:
