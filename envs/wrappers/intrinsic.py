@@ -42,6 +42,10 @@ KINDS: dict[str, tuple[tuple[type, ...], str]] = {
 KEY = "statistic"  # of the observation
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, KINDS["float"][0]) and not isinstance(value, bool)
+
+
 class Intrinsic:
     """What both wrappers share: the bonus of B copies, and the statistic for their observations.
 
@@ -58,13 +62,14 @@ class Intrinsic:
         space: spaces.Space[Any],
         *,
         bonus: str,
+        coefficient: float,
         sofe: bool,
         episodic: bool,
         place: Place | Where | None,
         max_mib: float,
         parameters: dict[str, Any],
     ) -> None:
-        if bonus not in BONUSES:
+        if not isinstance(bonus, str) or bonus not in BONUSES:
             raise InputError(f"bonus is {bonus!r}; expected one of {', '.join(BONUSES)}")
         own = {name: each for name, each in inspect.signature(BONUSES[bonus]).parameters.items() if name != "setting"}
         for name, value in parameters.items():
@@ -73,8 +78,13 @@ class Intrinsic:
             kinds, expected = KINDS[own[name].annotation]
             if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
                 raise InputError(f"{name} is {value!r}; expected {expected}")
-        if not isinstance(max_mib, int | float) or not max_mib > 0:
+        for name, flag in (("sofe", sofe), ("episodic", episodic)):
+            if not isinstance(flag, KINDS["bool"][0]):
+                raise InputError(f"{name} is {flag!r}; expected true or false")
+        if not _is_number(max_mib) or not max_mib > 0:
             raise InputError(f"max_mib is {max_mib!r}; expected a number above 0")
+        if not _is_number(coefficient) or not np.isfinite(coefficient):
+            raise InputError(f"coefficient is {coefficient!r}; expected a finite number")
         found = find_place(env, place)
         setting = Setting(found, copies or 1, episodic, sofe, max_mib)
         self.statistic: Statistic = BONUSES[bonus](setting, **parameters)
@@ -222,12 +232,13 @@ class IntrinsicReward(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     ) -> None:
         shared: dict[str, Any] = {
             "bonus": bonus,
+            "coefficient": coefficient,
             "sofe": sofe,
             "episodic": episodic,
             "place": place,
             "max_mib": max_mib,
         }
-        RecordConstructorArgs.__init__(self, coefficient=coefficient, **shared, **parameters)
+        RecordConstructorArgs.__init__(self, **shared, **parameters)
         gym.Wrapper.__init__(self, env)
         self.coefficient = coefficient
         self.intrinsic = Intrinsic(env, None, env.observation_space, **shared, parameters=parameters)
@@ -287,6 +298,7 @@ class IntrinsicRewardVector(VectorWrapper[Any, Any, Any, Any, Any]):
             raise InputError(f"vector environment {env} has autoreset mode {mode}; expected AutoresetMode.NEXT_STEP")
         shared: dict[str, Any] = {
             "bonus": bonus,
+            "coefficient": coefficient,
             "sofe": sofe,
             "episodic": episodic,
             "place": place,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ class Place:
         position_bounds: (2, k) lowest and highest position; beyond them positions are clipped. None: no position.
 
     Raises:
-        InputError: the grid has no cells, or the bounds are not k finite intervals.
+        InputError: ``where`` is not callable, the grid has no cells, or the bounds are not k finite intervals.
     """
 
     where: Where
@@ -36,13 +36,22 @@ class Place:
     position_bounds: ArrayLike | None = None
 
     def __post_init__(self) -> None:
-        if self.grid_shape is not None and (len(self.grid_shape) != 2 or min(self.grid_shape) < 1):
-            raise InputError(f"grid_shape is {self.grid_shape}; expected rows and columns, each at least 1")
+        if not callable(self.where):
+            raise InputError(f"where is {self.where!r}; expected where(observation, info) -> (cell, position)")
+        shape: Any = self.grid_shape
+        if shape is not None:
+            pair = isinstance(shape, tuple | list | np.ndarray) and np.shape(shape) == (2,)
+            if not pair or not all(isinstance(n, int | np.integer) and n >= 1 for n in shape):
+                raise InputError(f"grid_shape is {shape!r}; expected rows and columns, whole numbers of at least 1")
         if self.position_bounds is not None:
-            bounds = np.asarray(self.position_bounds, np.float64)
-            if bounds.ndim != 2 or len(bounds) != 2 or not np.isfinite(bounds).all() or (bounds[0] >= bounds[1]).any():
+            try:
+                bounds = np.asarray(self.position_bounds, np.float64)
+            except (TypeError, ValueError):
+                bounds = np.zeros(0)
+            k = bounds.size // 2
+            if bounds.shape != (2, k) or not k or not np.isfinite(bounds).all() or (bounds[0] >= bounds[1]).any():
                 raise InputError(
-                    f"position_bounds are {self.position_bounds}; expected lowest and highest position (2, k)"
+                    f"position_bounds are {self.position_bounds!r}; expected lowest and highest position (2, k)"
                 )
 
     def grid(self) -> tuple[int, int]:
@@ -73,6 +82,8 @@ def find_place(env: Any, place: Place | Where | None) -> Place:
             read.
         place: what tells it instead; a callable leaves the attributes to the environment.
     """
+    if not (place is None or isinstance(place, Place) or callable(place)):
+        raise InputError(f"place is {place!r}; expected a Place, or where(observation, info) -> (cell, position)")
     inner = env.unwrapped
     singles: Sequence[Any] = [single.unwrapped for single in getattr(inner, "envs", [inner])]
     if isinstance(place, Place):
@@ -82,9 +93,10 @@ def find_place(env: Any, place: Place | Where | None) -> Place:
         where: Where = AgentPositions(singles, width) if hasattr(inner, "envs") else AgentPosition(inner, width)
         return Place(where, (height, width), ((0, 0), (width - 1, height - 1)))
     grid_shape, bounds = (getattr(singles[0], name, None) for name in ("grid_shape", "position_bounds"))
+    found = Place(place or from_info, grid_shape, bounds)
     if bounds is None and grid_shape is not None:
-        bounds = ((0, 0), grid_shape[::-1])
-    return Place(place or from_info, grid_shape, bounds)
+        found = replace(found, position_bounds=((0, 0), found.grid()[::-1]))
+    return found
 
 
 def from_info(observation: Any, info: Mapping[str, Any]) -> tuple[Any, Any]:

@@ -10,7 +10,7 @@ from numba import njit
 
 from optgap.co.core import InputError
 from optgap.co.dynamics.options import INLINED, KERNEL
-from optgap.envs.wrappers.statistics.positions import positive_ridge, scale, show_symmetric
+from optgap.envs.wrappers.statistics.positions import checked_ridge, scale, show_symmetric
 from optgap.envs.wrappers.statistics.statistic import F32, F64, Flags, Setting
 
 WIDTH = 0.25  # of the bumps whose kernel the random features approximate, in halves of the bounds
@@ -36,16 +36,16 @@ class Ellipse:
     def __init__(self, setting: Setting, ridge: float = 0.1, features: int = 0) -> None:
         if features < 0:
             raise InputError(f"features is {features}; expected at least 0")
-        self.bounds, self.episodic, self.ridge = setting.place.bounds(), setting.episodic, positive_ridge(ridge)
+        self.bounds, self.episodic, self.ridge = setting.place.bounds(), setting.episodic, checked_ridge(ridge)
         k = self.bounds.shape[1]
+        d = features or k + 1
+        size = d * (d + 1) // 2
+        self.arrays, self.encoding = setting.allocate(size, inverse=((d, d), np.float64))
+        self.space = spaces.Box(-1.0, 1.0, (size,))
         rng = np.random.default_rng(0)  # the features of all environments and processes are the same
         self.frequencies = rng.normal(0.0, 1.0 / WIDTH, (features, k))
         self.phases = rng.uniform(0.0, 2.0 * np.pi, features)
-        d = features or k + 1
-        size = d * (d + 1) // 2
-        self.space = spaces.Box(-1.0, 1.0, (size,))
-        self.arrays, self.encoding = setting.allocate(size, inverse=((d, d), np.float64))
-        self.arrays["inverse"][:] = np.eye(d) / ridge
+        self.arrays["inverse"][:] = np.eye(d) / self.ridge
         self.scratch = (np.zeros((setting.copies, k)), np.zeros((setting.copies, d)), np.zeros((setting.copies, d)))
         self.encode()
 

@@ -10,7 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from optgap.co.dynamics.options import KERNEL
-from optgap.envs.wrappers.statistics.positions import positive_ridge, scale, show_symmetric
+from optgap.envs.wrappers.statistics.positions import checked_ridge, scale, show_symmetric
 from optgap.envs.wrappers.statistics.statistic import F32, F64, Flags, Setting
 
 
@@ -31,13 +31,13 @@ class Gaussian:
     reads: ClassVar[Literal["cell", "position"]] = "position"
 
     def __init__(self, setting: Setting, ridge: float = 0.1) -> None:
-        self.bounds, self.episodic, self.ridge = setting.place.bounds(), setting.episodic, positive_ridge(ridge)
+        self.bounds, self.episodic, self.ridge = setting.place.bounds(), setting.episodic, checked_ridge(ridge)
         k = self.bounds.shape[1]
         size = 1 + k + k * (k + 1) // 2
-        self.space = spaces.Box(-1.0, 1.0, (size,))
         self.arrays, self.encoding = setting.allocate(
             size, n=((), np.int64), mean=((k,), np.float64), scatter=((k, k), np.float64)
         )
+        self.space = spaces.Box(-1.0, 1.0, (size,))
         self.scratch = (np.zeros((setting.copies, k)), np.zeros((k, k)), np.zeros(k))
         self.encode()
 

@@ -11,12 +11,14 @@ from optgap.co.core import InputError
 from optgap.co.dynamics.options import INLINED, KERNEL
 from optgap.envs.wrappers.statistics.statistic import F32, F64
 
+RIDGES = (1e-9, 1e9)  # beyond, what is divided by it is lost in rounding, or overflows
 
-def positive_ridge(ridge: float) -> float:
+
+def checked_ridge(ridge: float) -> float:
     """``ridge``, or :class:`InputError`."""
-    if not 0.0 < ridge < np.inf:
-        raise InputError(f"ridge is {ridge}; expected a finite number above 0")
-    return ridge
+    if not RIDGES[0] <= ridge <= RIDGES[1]:
+        raise InputError(f"ridge is {ridge}; expected a number from {RIDGES[0]:g} to {RIDGES[1]:g}")
+    return float(ridge)
 
 
 @njit(cache=True, **KERNEL)

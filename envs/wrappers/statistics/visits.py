@@ -32,11 +32,11 @@ class Visits:
 
     def __init__(self, setting: Setting, centred: bool = False) -> None:
         rows, columns = self._grid = setting.place.grid()
-        self.space = spaces.Box(0.0, 1.0, (1, rows, columns))
         self.episodic, self.centred = setting.episodic, centred
         self._cell = np.zeros(setting.copies, np.int64)  # of each copy, the latest
         shown = setting.copies if centred else None
         self.arrays, self.encoding = setting.allocate(rows * columns, shown, visits=((rows * columns,), np.int64))
+        self.space = spaces.Box(0.0, 1.0, (1, rows, columns))
         self.encode()
 
     def visit(self, place: NDArray[np.int64], fresh: Flags, terminated: Flags, truncated: Flags, bonus: F64) -> int:

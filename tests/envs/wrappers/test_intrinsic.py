@@ -271,16 +271,36 @@ def test_any_environment_with_a_function_that_says_where_its_agent_is(bonus):
     assert vector.step([0, 1])[4]["intrinsic_reward"][0] == next(played(walk, [0]))[2]
 
 
+class Line(Walk):
+    grid_shape = 5
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda: IntrinsicReward(Walk(), "counts"), "bonus is 'counts'; expected one of count, first-visit, e3b"),
         (lambda: IntrinsicReward(Walk(), "knn", sofe=True), "'knn' has no statistic of fixed size"),
         (lambda: IntrinsicReward(Walk(), "e3b", rigde=1.0), "'e3b' has no parameter 'rigde'; known: ridge, features"),
-        (lambda: IntrinsicReward(Walk(), "smax", ridge=0.0), "ridge is 0.0; expected a finite number above 0"),
+        (lambda: IntrinsicReward(Walk(), "smax", ridge=0.0), "ridge is 0.0; expected a number from 1e-09 to 1e\\+09"),
+        (lambda: IntrinsicReward(Walk(), "e3b", ridge=1e-300), "ridge is 1e-300"),
         (lambda: IntrinsicReward(Walk(), "smax", ridge="a"), "ridge is 'a'; expected a number"),
         (lambda: IntrinsicReward(Walk(), "e3b", features=-1), "features is -1"),
         (lambda: IntrinsicReward(Walk(), "e3b", features=1.5), "features is 1.5; expected a whole number"),
+        (lambda: IntrinsicReward(Walk(), "e3b", features=10**9), r"inverse \(1, 1000000000, 1000000000\) float64"),
+        (lambda: IntrinsicReward(Walk(), place=Place(where, (10**9, 10**9))), "expected at most 256"),
+        (lambda: IntrinsicReward(Walk(), ["count"]), r"bonus is \['count'\]; expected one of"),
+        (lambda: IntrinsicReward(Walk(), sofe="no"), "sofe is 'no'; expected true or false"),
+        (lambda: IntrinsicReward(Walk(), episodic=None), "episodic is None; expected true or false"),
+        (lambda: IntrinsicReward(Walk(), coefficient=np.nan), "coefficient is nan; expected a finite number"),
+        (lambda: IntrinsicReward(Walk(), coefficient="a"), "coefficient is 'a'; expected a finite number"),
+        (lambda: IntrinsicReward(Walk(), max_mib=True), "max_mib is True; expected a number above 0"),
+        (lambda: IntrinsicReward(Walk(), place=3), r"place is 3; expected a Place, or where\(observation, info\)"),
+        (lambda: Place(3), "where is 3; expected where"),
+        (lambda: Place(where, 5), "grid_shape is 5; expected rows and columns"),
+        (lambda: Place(where, (2.5, 3)), r"grid_shape is \(2.5, 3\)"),
+        (lambda: Place(where, None, "ab"), "position_bounds are 'ab'"),
+        (lambda: Place(where, None, ((), ())), "position_bounds are"),
+        (lambda: IntrinsicReward(Line()), "grid_shape is 5; expected rows and columns"),
         (lambda: IntrinsicReward(Walk(), "count", centred="yes"), "centred is 'yes'; expected true or false"),
         (lambda: IntrinsicReward(Walk(), max_mib="a"), "max_mib is 'a'; expected a number above 0"),
         (lambda: IntrinsicReward(Walk(), "knn", memory="a"), "memory is 'a'; expected a whole number"),
