@@ -10,6 +10,7 @@ ROUTING = "optgap.envs.routing"
 SLICING = "optgap.envs.slicing"
 AGV = "optgap.envs.agv"
 EXPLORATION = "optgap.envs.exploration"
+PDE = "optgap.envs.pde"
 
 # id -> entry points of the single and of the natively batched environment, imported when the first one is made
 ENTRY_POINTS = {
@@ -29,6 +30,11 @@ ENTRY_POINTS = {
     "optgap/DeepSea-v0": (f"{EXPLORATION}.env:DeepSeaEnv", f"{EXPLORATION}.vector_env:DeepSeaVectorEnv"),
     "optgap/GridMaze-v0": (f"{EXPLORATION}.env:GridMazeEnv", f"{EXPLORATION}.vector_env:GridMazeVectorEnv"),
     "optgap/PointMaze-v0": (f"{EXPLORATION}.env:PointMazeEnv", f"{EXPLORATION}.vector_env:PointMazeVectorEnv"),
+    "optgap/KuramotoSivashinsky-v0": (
+        f"{PDE}.env:KuramotoSivashinskyEnv",
+        f"{PDE}.vector_env:KuramotoSivashinskyVectorEnv",
+    ),
+    "optgap/Burgers-v0": (f"{PDE}.env:BurgersEnv", f"{PDE}.vector_env:BurgersVectorEnv"),
 }
 
 

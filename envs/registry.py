@@ -42,6 +42,8 @@ ENVIRONMENTS.register("deepsea", "optgap.envs.exploration.config:DeepSeaConfig")
 ENVIRONMENTS.register("gridmaze", "optgap.envs.exploration.config:GridMazeConfig")
 ENVIRONMENTS.register("pointmaze", "optgap.envs.exploration.config:PointMazeConfig")
 ENVIRONMENTS.register("agv", "optgap.envs.agv.config:AGVConfig")
+ENVIRONMENTS.register("kuramoto-sivashinsky", "optgap.envs.pde.config:KuramotoSivashinskyConfig")
+ENVIRONMENTS.register("burgers", "optgap.envs.pde.config:BurgersConfig")
 ENVIRONMENTS.register("gym", "optgap.envs.gym_config:GymConfig")
 for _name, _config in (
     ("cartpole", "CartPole"),
