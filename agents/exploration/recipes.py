@@ -22,6 +22,7 @@ _DEEP_SEA: Recipe = {
     "epochs": 4,
     "minibatch_size": 256,
     "learning_rate": 1e-3,
+    "learning_rate_schedule": "linear",  # the way that was found is lost again under a constant one
     "entropy_coefficient": 0.01,
     "gamma": 0.99,
     "checkpoint_interval": 100,
