@@ -157,6 +157,15 @@ AGENTS.register(
         "optgap.agents.td3.agent:TD3", "optgap.agents.td3.config:TD3Config", "optgap.agents.td3.recipes:BY_ENVIRONMENT"
     ),
 )
+for _name in ("SAC", "TD3"):
+    AGENTS.register(
+        f"apt-{_name.lower()}",
+        AgentEntry(
+            f"optgap.agents.asynchronous.agents:APT{_name}",
+            f"optgap.agents.asynchronous.config:APT{_name}Config",
+            f"optgap.agents.asynchronous.recipes:{_name}",
+        ),
+    )
 for _name, _class, _config, _recipes in (
     ("rnd-ppo", "agents:ExploringPPO", "RNDPPO", "RND_PPO"),
     ("sofe-ppo", "agents:ExploringPPO", "SOFEPPO", "SOFE_PPO"),

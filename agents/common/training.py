@@ -11,6 +11,7 @@ from types import FrameType
 from optgap.agents.common.checkpoint import load_agent
 from optgap.agents.common.contracts import Agent, Callback
 from optgap.agents.common.metrics import MetricsLog
+from optgap.co.core import OptgapError
 
 CHECKPOINT, FINAL = "checkpoint", "final"
 
@@ -24,6 +25,9 @@ def train_run(agent: Agent, folder: str | Path, total_steps: int, callback: Call
       not to resume: between two boundaries the environments are in the middle of episodes that no file holds.
     - ``metrics.jsonl`` and TensorBoard events: see :class:`optgap.agents.common.metrics.MetricsLog`. The callback's
       metrics are a dictionary: figures that it adds (a validation gap) are recorded with the others.
+
+    An agent that can be resumed at any update (it has ``save_resumable(path)``) writes ``checkpoint/`` when the run ends
+    too, also when an :class:`optgap.co.core.OptgapError` ends it.
 
     The first Ctrl-C ends the run after the current update, the second at once.
     """
@@ -43,7 +47,13 @@ def train_run(agent: Agent, folder: str | Path, total_steps: int, callback: Call
             stopped = ended or bool(interrupted)
             return not stopped
 
-        agent.learn(total_steps, record)
+        save_resumable = getattr(agent, "save_resumable", lambda path: None)
+        try:
+            agent.learn(total_steps, record)
+        except OptgapError:
+            save_resumable(folder / CHECKPOINT)
+            raise
+        save_resumable(folder / CHECKPOINT)
         agent.save(folder / FINAL)
     return not stopped
 

@@ -1,0 +1,91 @@
+"""The engine on one machine: a process an actor."""
+
+from __future__ import annotations
+
+import time
+from multiprocessing.connection import Connection
+
+from optgap.agents.asynchronous.board import Board
+from optgap.agents.asynchronous.child import CONTEXT, PATIENCE, Child, Inbox, room, send_failure
+from optgap.agents.asynchronous.config import AsynchronousSettings
+from optgap.agents.asynchronous.messages import Assignment, Ended, Mail, Published
+from optgap.agents.asynchronous.player import Player
+
+BLINK = 0.002  # seconds between two looks into a full queue
+SHORT = 0.5  # seconds that an actor may take to close its environments while the others play
+
+
+class Processes:
+    """Processes of the multiprocessing module; an :class:`optgap.agents.asynchronous.engine.Engine`.
+
+    Policies go through shared memory, so an actor has the newest one at every step; rollouts through a pipe an actor.
+    """
+
+    def __init__(self, assignment: Assignment, published: Published, config: AsynchronousSettings) -> None:
+        self.assignment = assignment
+        self.board = Board(CONTEXT, config.actors, published)
+        self.inbox, self.room = Inbox(self.board), room(config)
+        self.children: dict[int, Child] = {}
+
+    def start(self, actor: int, generation: int) -> None:
+        self.stop(actor)
+        self.inbox.begin(actor, generation)
+
+        def lost(code: int | None) -> None:
+            self.inbox.put(Mail(actor, generation, Ended(f"its process ended with exit code {code}")))
+
+        arguments = self.assignment, actor, generation, self.board, self.room
+        self.children[actor] = Child(play_for_ever, arguments, self.inbox, lost)
+
+    def stop(self, actor: int) -> None:
+        child = self.children.pop(actor, None)
+        if child is not None:
+            child.end(time.monotonic() + SHORT)
+
+    def publish(self, published: Published) -> None:
+        self.board.publish(published)
+
+    def receive(self, seconds: float) -> Mail | None:
+        return self.inbox.get(seconds)
+
+    def waiting(self) -> int:
+        return len(self.inbox)
+
+    def silent(self, actor: int) -> float | None:
+        return self.board.silent(actor)
+
+    def close(self) -> None:
+        for child in self.children.values():
+            child.ask_to_end()
+        until = time.monotonic() + PATIENCE
+        for actor in list(self.children):
+            self.children.pop(actor).end(until)
+
+
+def play_for_ever(
+    pipe: Connection, assignment: Assignment, actor: int, generation: int, board: Board, room: int
+) -> None:
+    """An actor's process."""
+    shown = sent = 0
+
+    def newest() -> Published | None:
+        nonlocal shown
+        number = board.number()
+        if number == shown:
+            return None
+        shown = number
+        return board.read()
+
+    try:
+        player = Player(assignment, actor, generation, newest, lambda: board.beat(actor))
+        try:
+            while True:
+                while sent - board.taken(actor) >= room:  # the queue is full
+                    board.beat(actor)
+                    time.sleep(BLINK)
+                pipe.send(Mail(actor, generation, player.play()))
+                sent += 1
+        finally:
+            player.close()
+    except Exception as error:  # whatever an environment does wrong is the learner's to judge
+        send_failure(lambda ended: pipe.send(Mail(actor, generation, ended)), error)
