@@ -10,6 +10,8 @@ all runs. Each is a process of its own, under out/seed-<seed>/. The same command
 runs are read, begun ones resumed. A run's figure is the mean over the last `episodes` training episodes (sampled
 actions) of their return, or of what `figure` names (success, coverage); the table gives mean, 95% interval (Student's t)
 and standard deviation over seeds, and with `threshold` the environment steps after which that mean first reached it.
+Episodes count from when each copy of the environment has had time for the longest one (where it has a limit): until then
+only short ones have ended, and where success ends an episode, successes alone.
 out/agents.json and out/agents.md hold the tables, out/<env>.png the curves.
 Where episodes have figures, or constraints on mean costs, a second table has the final policies, greedy and sampled, and
 the environment's baselines, on the same `evaluation` episodes, beside the limits.
@@ -94,10 +96,8 @@ def main(argv: list[str]) -> int:
     }
     settings = {"total_steps": config.total_steps, "episodes": config.episodes, "arguments": more}
     settings |= {"figure": config.figure, "threshold": config.threshold}
-    write_text(
-        out / "agents.json",
-        json.dumps({"provenance": provenance(), **settings, "rows": rows, "policies": policies}, indent=1) + "\n",
-    )
+    data = known({"provenance": provenance(), **settings, "rows": rows, "policies": policies})
+    write_text(out / "agents.json", json.dumps(data, indent=1, allow_nan=False) + "\n")
     tables = [markdown(rows, config), *(policies_markdown(found, limits[env]) for env, found in policies.items())]
     write_text(out / "agents.md", "\n".join(tables))
     for env in envs:
@@ -133,7 +133,7 @@ def run_all(cells: Sequence[Cell], config: AgentsConfig, more: Sequence[str], co
                     progress.console.print(Text(f"failed   {name}: {error}"), style="red")
                 else:
                     found = cell.last(config.episodes, config.figure)
-                    said = "no episode ended in a whole rollout" if np.isnan(found) else f"{found:.4g}"
+                    said = "no episode counts yet" if np.isnan(found) else f"{found:.4g}"
                     progress.console.print(Text(f"ended    {name}: {said}"))
         except KeyboardInterrupt:  # the runs at work were interrupted too, and save; the others shall not begin
             pool.shutdown(cancel_futures=True)
@@ -161,6 +161,15 @@ def figures(cells: Sequence[Cell], env: str, agent: str, config: AgentsConfig) -
         reached = [cell.reached(config.threshold, config.episodes, config.figure) for cell in runs]
         row["reached"] = [int(steps) if np.isfinite(steps) else None for steps in reached]
     return row
+
+
+def known(data: Any) -> Any:
+    """``data`` with None, json's null, for numbers that are not finite: json has none."""
+    if isinstance(data, Mapping):
+        return {key: known(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [known(value) for value in data]
+    return None if isinstance(data, float) and not np.isfinite(data) else data
 
 
 def half_interval(values: NDArray[np.float64]) -> float | None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rich import box
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -102,19 +103,40 @@ def headers(rows: Sequence[Row], limits: Mapping[str, float]) -> tuple[str, ...]
     return "policy", "mean return", "steps", *figures, *names, *last
 
 
-def policies_table(rows: Sequence[Row], limits: Mapping[str, float], title: str) -> Table:
-    """The rows of one environment; costs above their limit are red."""
-    shown = Table(
-        title=title, title_justify="left", box=box.SIMPLE_HEAD, header_style="bold", padding=0, pad_edge=False
-    )
-    for i, name in enumerate(headers(rows, limits)):
-        shown.add_column(name if i == 0 else f"  {name}", justify="left" if i == 0 else "right")
-    for row in rows:
-        cells = [Text(text) for text in texts(row)]
-        for cell, (name, values) in zip(cells[3 + len(row["figures"]) :], row["costs"].items(), strict=False):
+def policies_table(rows: Sequence[Row], limits: Mapping[str, float], title: str) -> Group:
+    """The rows of one environment, and below their costs, red above their limit. Cells break between words alone."""
+    names = headers(rows, limits)
+    lines = [[text.replace("+- ", "+-") for text in texts(row)] for row in rows]
+    first = 3 + len(rows[0]["figures"])
+    costs = range(first, first + len(limits))
+    others = [i for i in range(len(names)) if i not in costs]
+    shown = _columns(title, [names[i] for i in others], [[Text(line[i]) for i in others] for line in lines])
+    if not limits:
+        return Group(shown)
+    cells = [[Text(line[0]), *(Text(line[i]) for i in costs)] for line in lines]
+    for row, (_, *found) in zip(rows, cells, strict=True):
+        for cell, (name, values) in zip(found, row["costs"].items(), strict=False):
             cell.stylize("red" if np.mean(values) > limits[name] else "green")
-        shown.add_row(*cells)
-    return shown
+    below = _columns("costs a step", ["policy", *(f"[{i + 1}]" for i in range(len(limits)))], cells)
+    return Group(shown, below, Text(", ".join(f"[{i + 1}] {names[at]}" for i, at in enumerate(costs))))
+
+
+def _columns(title: str, names: Sequence[str], lines: Sequence[Sequence[Text]]) -> Table:
+    """A table whose columns are at least as wide as their longest words."""
+    table = Table(
+        title=title,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        header_style="bold",
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    for i, name in enumerate(names):
+        words = " ".join([name, *(line[i].plain for line in lines)]).split()
+        table.add_column(Text(name), justify="left" if i == 0 else "right", min_width=max(map(len, words)))
+    for line in lines:
+        table.add_row(*line)
+    return table
 
 
 def policies_markdown(rows: Sequence[Row], limits: Mapping[str, float]) -> str:

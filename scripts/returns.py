@@ -131,6 +131,16 @@ def threshold(env_config: EnvironmentConfig) -> float | None:
         env.close()
 
 
+def longest_episode(env_config: Any) -> int:
+    """Steps after which every episode has ended, as the environment says it; 0 where it does not."""
+    env = plain(env_config).make()
+    try:
+        limit = env.spec.max_episode_steps if env.spec is not None else None
+        return int(limit or getattr(env.unwrapped, "max_steps", 0))
+    finally:
+        env.close()
+
+
 def draw_curve(folder: Path, solved: float | None, limits: Mapping[str, float] | None = None) -> Path | None:
     """Write ``curve.png`` into a run folder: returns and figures of the training episodes, and costs by their limits.
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from optgap.agents.common.metrics import read_metrics
 from optgap.co.core import InputError
+from returns import longest_episode
 
 TRAIN = Path(__file__).with_name("train.py")
 
@@ -29,6 +31,19 @@ def split_settings(text: str) -> tuple[str, list[str]]:
         if not all(item.partition("=")):
             raise InputError(f"{text}: {item!r} is no setting; expected name:field=value+field=value")
     return name, settings
+
+
+@lru_cache
+def settled(folder: Path) -> int:
+    """Steps of a run after which each of its copies has had time for an episode of any length; 0 without a limit of them.
+
+    Before, an episode ends the sooner the shorter it is. Where success ends one, nothing but successes can have ended:
+    they would be all of the episodes, however many others are still under way.
+    """
+    from naming import find_agent
+
+    agent = find_agent(str(folder))
+    return longest_episode(agent.env_config) * int(getattr(getattr(agent, "config", None), "num_envs", 1))
 
 
 @dataclass(frozen=True)
@@ -82,15 +97,19 @@ class Cell:
         return (done.stderr.strip().splitlines() or [f"ended early, exit code {done.returncode}"])[-1]
 
     def curve(self, figure: str = "return") -> Curve:
-        """Steps, the figure's mean over, and the number of, the episodes that ended in each update in which any did."""
+        """Steps, the figure's mean over, and the number of, the episodes that ended in each update in which any did.
+
+        Updates before :func:`settled` are left out.
+        """
         folder, key = self.folder(), f"episode/{figure}"
         lines = [line for line in read_metrics(folder) if line.get(key) is not None] if folder else []
+        lines = [line for line in lines if line["steps"] >= settled(folder)] if folder and lines else []
         columns = ([line[name] for line in lines] for name in ("steps", key, "episode/count"))
         steps, values, counts = (np.array(column, np.float64) for column in columns)
         return steps, values, counts
 
     def last(self, episodes: int, figure: str = "return") -> float:
-        """Mean of the last training episodes, in whole updates; NaN where none ended."""
+        """Mean of the last training episodes, in whole updates; NaN where none counts (:meth:`curve`)."""
         _, values, counts = self.curve(figure)
         if not len(values):
             return float("nan")
@@ -99,7 +118,11 @@ class Cell:
         return float(np.average(values[part], weights=counts[part]))
 
     def reached(self, threshold: float, episodes: int, figure: str = "return") -> float:
-        """Steps after which the mean over the last ``episodes`` or more episodes was first ``threshold``; inf if never."""
+        """Steps after which the mean over the last ``episodes`` or more episodes was first ``threshold``; inf if never.
+
+        Only episodes of :meth:`curve` count. Those that fail then end as they began, spread over time, so that the
+        mean lags behind the policy, and does not run ahead of it.
+        """
         steps, values, counts = self.curve(figure)
         first = 0
         total = count = 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import numpy as np
@@ -12,7 +13,7 @@ CELLS = ("envs=cartpole", "agents=gbt-ppo,ppo", "seeds=1,2", "episodes=5", "out=
 
 
 def test_returns_over_seeds_and_a_second_call_that_only_goes_on(call, tmp_path):
-    answer = call("benchmark_agents", *CELLS, *SHORT, "total_steps=300", "jobs=2")
+    answer = call("benchmark_agents", *CELLS, *SHORT, "total_steps=1200", "jobs=2")
     assert answer.code == 0, answer.out
     first = json.loads((tmp_path / "agents" / "agents.json").read_text())
     assert [(row["agent"], row["seeds"]) for row in first["rows"]] == [("gbt-ppo", [1, 2]), ("ppo", [1, 2])]
@@ -24,16 +25,18 @@ def test_returns_over_seeds_and_a_second_call_that_only_goes_on(call, tmp_path):
 
     runs = sorted(tmp_path.glob("agents/seed-*/cartpole/*/*"))
     assert len(runs) == 4
-    answer = call("benchmark_agents", *CELLS, *SHORT, "total_steps=500")
+    answer = call("benchmark_agents", *CELLS, *SHORT, "total_steps=1400")
     assert answer.code == 0, answer.out
     assert sorted(tmp_path.glob("agents/seed-*/cartpole/*/*")) == runs  # the runs of the first call went on
     more = json.loads((tmp_path / "agents" / "agents.json").read_text())
-    assert all(row["steps"] >= 500 for row in more["rows"])
+    assert all(row["steps"] >= 1400 for row in more["rows"])
 
 
-def test_the_last_episodes_count_by_their_number(call, tmp_path):
+def test_the_last_episodes_count_by_their_number(call, tmp_path, monkeypatch):
+    import training_cells
     from training_cells import Cell
 
+    monkeypatch.setattr(training_cells, "settled", lambda folder: 0)
     folder = tmp_path / "seed-0" / "e" / "a" / "now"
     folder.mkdir(parents=True)
     counts, returns = (4, 0, 1, 2), (9.0, None, 5.0, 2.0)
@@ -51,6 +54,72 @@ def test_the_last_episodes_count_by_their_number(call, tmp_path):
     assert cell.reached(9.0, 3) == 1
     assert cell.reached(9.5, 3) == np.inf
     assert cell.reached(9.0, 5) == np.inf  # there were four episodes then
+
+
+def test_episodes_count_when_each_copy_has_had_time_for_the_longest_one(tmp_path, monkeypatch):
+    """At first none but successes have ended: here half of the copies fail, after 50 steps, where others need 10."""
+    import training_cells
+    from optgap.agents.common.training import train_run
+    from optgap.agents.ppo.agent import PPO
+    from optgap.agents.ppo.config import PPOConfig
+    from optgap.envs.agv.config import AGVConfig
+    from optgap.envs.gym_config import GymConfig
+    from training_cells import Cell, settled
+
+    for number, (config, limit) in enumerate([(AGVConfig(max_steps=50), 50), (GymConfig(id="CartPole-v1"), 500)]):
+        folder = tmp_path / str(number)
+        train_run(PPO(config, PPOConfig(num_envs=4, rollout_length=8, hidden_sizes=[4], epochs=1)), folder, 32)
+        assert settled(folder) == 4 * limit
+
+    folder = tmp_path / "seed-0" / "e" / "a" / "now"
+    folder.mkdir(parents=True)
+    copies, lines = 4, []
+    for update in range(1, 21):  # 10 steps of each copy: one succeeds in each update, three fail in every tenth
+        ends = [1.0] + [0.0] * (3 * (update % 10 == 0))
+        figures = {"episode/count": len(ends), "episode/success": float(np.mean(ends))}
+        lines.append({"update": update, "steps": 10 * copies * update, **figures})
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    cell = Cell("e", "a", 0, tmp_path)
+    monkeypatch.setattr(training_cells, "settled", lambda folder: 0)
+    assert cell.reached(0.65, 8, "success") == 320  # eight of eight, while three copies are about to fail
+    monkeypatch.setattr(training_cells, "settled", lambda folder: 100 * copies)
+    assert cell.curve("success")[0].min() == 400
+    assert cell.reached(0.65, 8, "success") == 600  # six of nine
+    monkeypatch.setattr(training_cells, "settled", lambda folder: 10**6)
+    assert np.isnan(cell.last(6, "success"))
+    assert cell.reached(0.0, 1, "success") == np.inf
+
+
+def test_a_figure_that_nobody_has_is_null_in_json(call, tmp_path):
+    answer = call("benchmark_agents", "envs=cartpole", "agents=ppo", "seeds=0", "total_steps=64", *SHORT, "out=agents")
+    assert answer.code == 0, answer.out
+    assert "no episode counts yet" in answer.out
+
+    def refuse(text):
+        raise AssertionError(text)
+
+    found = json.loads((tmp_path / "agents" / "agents.json").read_text(), parse_constant=refuse)
+    assert (found["rows"][0]["mean"], found["rows"][0]["returns"]) == (None, [None])
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_the_table_of_final_policies_can_be_read(width):
+    from rich.console import Console
+
+    from final_policies import policies_table
+
+    limits = {f"latency/slice{i}": 1.55 for i in range(6)}
+    row = {"policy": "sofe-ppo, sampled", "returns": [-120.123, -119.0], "steps": [200.0, 187.5], "held": 1}
+    row |= {"figures": {"success": [0.9, 0.95], "path_gap": [0.1234, 0.2]}, "training_excess": [0.1, 0.25]}
+    row |= {"costs": {name: [1.4, 1.75] for name in limits}}
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(policies_table([row], limits, "slicing: 8 episodes"))
+    text = console.export_text()
+    assert "…" not in text
+    words = text.split()
+    for word in ("return", "success", "path", "gap", "held", "excess", "training", "[6]", "1.575", "+-0.25", "-119.6"):
+        assert word in words, word
+    assert text.count("latency/slice") == 6
 
 
 def test_names_with_settings_are_runs_of_their_own(tmp_path, refuses):
