@@ -9,6 +9,7 @@ SCHEDULING = "optgap.envs.scheduling"
 ROUTING = "optgap.envs.routing"
 SLICING = "optgap.envs.slicing"
 AGV = "optgap.envs.agv"
+FINRAY = "optgap.envs.finray"
 EXPLORATION = "optgap.envs.exploration"
 PDE = "optgap.envs.pde"
 
@@ -27,6 +28,7 @@ ENTRY_POINTS = {
     "optgap/KP-v0": (f"{ROUTING}.env:KnapsackEnv", f"{ROUTING}.vector_env:KnapsackVectorEnv"),
     "optgap/NetworkSlicing-v0": (f"{SLICING}.env:SlicingEnv", f"{SLICING}.vector_env:SlicingVectorEnv"),
     "optgap/AGV-v0": (f"{AGV}.env:AGVEnv", f"{AGV}.vector_env:AGVVectorEnv"),
+    "optgap/FinRay-v0": (f"{FINRAY}.env:FinRayEnv", f"{FINRAY}.vector_env:FinRayVectorEnv"),
     "optgap/DeepSea-v0": (f"{EXPLORATION}.env:DeepSeaEnv", f"{EXPLORATION}.vector_env:DeepSeaVectorEnv"),
     "optgap/GridMaze-v0": (f"{EXPLORATION}.env:GridMazeEnv", f"{EXPLORATION}.vector_env:GridMazeVectorEnv"),
     "optgap/PointMaze-v0": (f"{EXPLORATION}.env:PointMazeEnv", f"{EXPLORATION}.vector_env:PointMazeVectorEnv"),

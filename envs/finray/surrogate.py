@@ -19,20 +19,14 @@ of thin aerofoils (Theodorsen's, but for Jones' approximation of Wagner's functi
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import math
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from optgap.co.core import InputError
 from optgap.co.dynamics.options import INLINED, KERNEL
-from optgap.envs.finray import thin_aerofoil
 from optgap.envs.finray.chain import (
     Ray,
     Workspace,
@@ -43,6 +37,7 @@ from optgap.envs.finray.chain import (
     solve_in_place,
     workspace,
 )
+from optgap.envs.finray.coefficients import Fluid, FluidCoefficients, make_fluid
 
 F64 = NDArray[np.float64]
 
@@ -50,62 +45,6 @@ LINKS = 10
 SUBSTEPS = 5  # of a control step
 MAX_ANGLE = math.pi  # rad; a link that has turned so far is taken to have diverged
 MAX_RATE = 200.0  # rad a time unit
-SHIPPED = Path(__file__).with_name("surrogate.json")
-
-
-@dataclass(frozen=True)
-class FluidCoefficients:
-    """What is fitted; all numbers are at least 0."""
-
-    added_mass: float = 1.0  # by that of a thin plate
-    circulation: float = 1.0  # by that of Kutta's condition
-    stall: float = 0.0  # 1 by the largest circulation
-    suction: float = 1.0  # by that of potential flow
-    normal_drag: float = 0.0  # C_n
-    tangential_drag: float = 0.0  # C_t, both sides together
-    lag_shares: tuple[float, float] = thin_aerofoil.WAGNER_SHARES
-    lag_rates: tuple[float, float] = thin_aerofoil.WAGNER_RATES
-
-    def __post_init__(self) -> None:
-        for name, value in dataclasses.asdict(self).items():
-            pair = name.startswith("lag")
-            numbers = tuple(value) if pair and isinstance(value, list | tuple) else (value,)
-            fine = all(isinstance(x, int | float) and not isinstance(x, bool) for x in numbers)
-            if len(numbers) != 1 + pair or not fine or not all(0.0 <= x < math.inf for x in numbers):
-                expected = "two numbers" if pair else "a number"
-                raise InputError(f"fluid coefficient {name} is {value!r}; expected {expected} of at least 0")
-            object.__setattr__(self, name, tuple(map(float, numbers)) if pair else float(value))
-
-    @classmethod
-    def load(cls, path: Path = SHIPPED) -> FluidCoefficients:
-        """Those of a json file, under "coefficients".
-
-        Raises:
-            InputError: it cannot be read, lacks a coefficient or has an unknown one.
-        """
-        try:
-            found = json.loads(path.read_text())["coefficients"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{path}: no fluid coefficients: {error}") from None
-        known = [field.name for field in dataclasses.fields(cls)]
-        if not isinstance(found, dict) or sorted(found) != sorted(known):
-            raise InputError(f"{path}: coefficients are {sorted(found)}; expected {', '.join(known)}")
-        return cls(**found)
-
-
-class Fluid(NamedTuple):
-    """Coefficients and the theory's operators on n links, as the kernel takes them."""
-
-    mass: F64  # (n, n) A
-    kutta: F64  # (n,) k
-    centred: F64  # (n,) c
-    leading: F64  # (n,) d
-    shares: F64  # (2,)
-    decay: F64  # (2, 2) exp(-rate dt) and exp(-rate dt / 2) of each lag
-    stall: float
-    suction: float
-    normal_drag: float
-    tangential_drag: float
 
 
 class Motion(NamedTuple):
@@ -120,8 +59,23 @@ class Motion(NamedTuple):
     thrust: F64  # (B,) mean over the control step of minus the fluid's force along x
     lateral: F64  # (B,) mean of the fluid's force along y
     work: F64  # (B,) of the moment
-    effort: F64  # (B,) integral of its power where that is above 0
     diverged: NDArray[np.bool_]  # (B,); such a copy stays as it was before that step
+
+
+def empty_motion(copies: int, links: int) -> Motion:
+    """Rays at rest, straight."""
+    return Motion(
+        angle=np.zeros((copies, links)),
+        rate=np.zeros((copies, links)),
+        acceleration=np.zeros((copies, links)),
+        moment=np.zeros(copies),
+        circulation=np.zeros(copies),
+        late=np.zeros((copies, 2)),
+        thrust=np.zeros(copies),
+        lateral=np.zeros(copies),
+        work=np.zeros(copies),
+        diverged=np.zeros(copies, np.bool_),
+    )
 
 
 class Scratch(NamedTuple):
@@ -253,7 +207,8 @@ def advance_batch(
     motion: Motion,
     target: F64,
     skip: NDArray[np.bool_],
-    max_rate: float,
+    share: float,
+    give: float,
     dt: float,
     substeps: int,
     first: NDArray[np.bool_],
@@ -263,7 +218,8 @@ def advance_batch(
     """One control step of ``substeps`` substeps of ``dt`` in every copy not in ``skip`` (B,).
 
     Args:
-        target: (B,) demanded moments; the moment follows with ``max_rate``.
+        target: (B,) moments at the end of the step; they change linearly.
+        share, give: of :func:`with_half_link`.
         first: (B,) whether a copy has just been reset; cleared.
     """
     n = motion.angle.shape[1]
@@ -275,13 +231,12 @@ def advance_batch(
             scratch.saved[0, i], scratch.saved[1, i], scratch.saved[2, i] = angle[i], rate[i], acceleration[i]
         moment, circulation = motion.moment[b], motion.circulation[b]
         late_0, late_1 = motion.late[b, 0], motion.late[b, 1]
-        force_x = force_y = done = effort = 0.0
+        force_x = force_y = done = 0.0
         fine = True
         for k in range(substeps):
-            before = moment
-            moment += min(max(target[b] - moment, -max_rate * dt), max_rate * dt)
-            mean = 0.5 * (before + moment)
-            put_structure(ray, angle, rate, mean, 0.0, dt, work)
+            change = (target[b] - moment) / substeps
+            mean = moment + change * (k + 0.5)
+            put_structure(ray, angle, rate, share * mean, 0.0, dt, work)
             for i in range(n):
                 scratch.rate[i] = rate[i] + 0.5 * dt * acceleration[i]
             x, y = put_fluid(fluid, motion, b, k > 0 or not first[b], work, scratch)
@@ -291,9 +246,7 @@ def advance_batch(
             force_y += y + reaction_y
             turned = angle[0]
             move(angle, rate, work.right, dt)
-            turned = mean * (angle[0] - turned)
-            done += turned
-            effort += max(turned, 0.0)
+            done += mean * (share * (angle[0] - turned) + give * change)
             for i in range(n):
                 acceleration[i] = work.right[i]
                 fine &= abs(angle[i]) < MAX_ANGLE and abs(rate[i]) < MAX_RATE  # NaN compares false
@@ -302,13 +255,13 @@ def advance_batch(
         first[b] = False
         motion.diverged[b] = not fine
         if fine:
-            motion.moment[b], motion.work[b], motion.effort[b] = moment, done, effort
+            motion.moment[b], motion.work[b] = target[b], done
             motion.thrust[b], motion.lateral[b] = -force_x / substeps, force_y / substeps
         else:
             for i in range(n):
                 angle[i], rate[i], acceleration[i] = scratch.saved[0, i], scratch.saved[1, i], scratch.saved[2, i]
             motion.circulation[b], motion.late[b, 0], motion.late[b, 1] = circulation, late_0, late_1
-            motion.thrust[b] = motion.lateral[b] = motion.work[b] = motion.effort[b] = 0.0
+            motion.thrust[b] = motion.lateral[b] = motion.work[b] = 0.0
 
 
 class Surrogate:
@@ -316,7 +269,6 @@ class Surrogate:
 
     Args:
         ray: what all of them are made of.
-        max_rate: at which the moment may change.
         control_step: time of :meth:`advance`.
         coefficients: the shipped ones by default.
         links: n; ``substeps`` of a control step.
@@ -330,51 +282,55 @@ class Surrogate:
         copies: int,
         ray: Ray,
         *,
-        max_rate: float,
         control_step: float = 0.05,
         coefficients: FluidCoefficients | None = None,
         links: int = LINKS,
         substeps: int = SUBSTEPS,
     ) -> None:
         check_ray(ray)
-        self.ray, self.max_rate, self.substeps = Ray(*map(float, ray)), float(max_rate), substeps
+        self.ray, self.share, self.give = with_half_link(Ray(*map(float, ray)), links)
+        self.substeps = substeps
         self.dt = control_step / substeps
         self.fluid = make_fluid(FluidCoefficients.load() if coefficients is None else coefficients, links, self.dt)
-        shapes: dict[str, tuple[int, ...]] = {
-            "angle": (links,),
-            "rate": (links,),
-            "acceleration": (links,),
-            "late": (2,),
-        }
-        self.motion = Motion(
-            *(
-                np.zeros((copies, *shapes.get(name, ())), bool if name == "diverged" else float)
-                for name in Motion._fields
-            )
-        )
+        self.motion = empty_motion(copies, links)
         self._first = np.ones(copies, np.bool_)
         self._work = workspace(links)
         self._scratch = Scratch(
-            *(np.zeros(links) for _ in range(5)), np.zeros((links, 2)), np.zeros((links, links)), np.zeros((3, links))
+            rate=np.zeros(links),
+            w=np.zeros(links),
+            u=np.zeros(links),
+            bias=np.zeros(links),
+            inert=np.zeros(links),
+            force=np.zeros((links, 2)),
+            product=np.zeros((links, links)),
+            saved=np.zeros((3, links)),
         )
 
-    def reset(self, which: NDArray[np.bool_], angle: F64) -> None:
-        """Put the copies marked in ``which`` (B,) to rest at the angles (B, n) rad, without moment."""
+    def reset(self, which: NDArray[np.bool_], bend: F64) -> None:
+        """Put the copies marked in ``which`` (B,) to rest, without moment, bent by ``bend``.
+
+        Args:
+            bend: (B, m) rad, angles at equal parts of the ray, from the base to the tip; linear between.
+        """
         field: Any
         for field in self.motion:
             field[which] = 0
-        self.motion.angle[which] = angle[which]
+        links = self.motion.angle.shape[1]
+        middles, parts = (np.arange(links) + 0.5) / links, np.linspace(0, 1, bend.shape[1])
+        for b in np.flatnonzero(which).tolist():
+            self.motion.angle[b] = np.interp(middles, parts, bend[b])
         self._first[which] = True
 
     def advance(self, target: F64, skip: NDArray[np.bool_]) -> None:
-        """A control step toward the moments ``target`` (B,) in every copy not in ``skip`` (B,)."""
+        """A control step in every copy not in ``skip`` (B,), the moments going linearly to ``target`` (B,)."""
         advance_batch(
             self.ray,
             self.fluid,
             self.motion,
             target,
             skip,
-            self.max_rate,
+            self.share,
+            self.give,
             self.dt,
             self.substeps,
             self._first,
@@ -382,19 +338,25 @@ class Surrogate:
             self._scratch,
         )
 
+    def reason(self, b: int) -> str:
+        """Why copy ``b`` has diverged."""
+        return f"a link turned by over {MAX_ANGLE:.3g} rad or faster than {MAX_RATE:g} rad a time unit"
 
-def make_fluid(coefficients: FluidCoefficients, links: int, dt: float) -> Fluid:
-    """Coefficients and operators for ``links`` links and substeps of ``dt``."""
-    rates = np.array(coefficients.lag_rates)
-    return Fluid(
-        coefficients.added_mass * thin_aerofoil.added_mass(links),
-        coefficients.circulation * thin_aerofoil.kutta(links),
-        thin_aerofoil.centred(links),
-        thin_aerofoil.leading(links),
-        np.array(coefficients.lag_shares),
-        np.exp(-np.stack([rates * dt, rates * dt / 2], 1)),
-        coefficients.stall,
-        coefficients.suction,
-        coefficients.normal_drag,
-        coefficients.tangential_drag,
-    )
+    def vorticity(self, b: int) -> None:
+        """None: the surrogate has no field."""
+
+
+def with_half_link(ray: Ray, links: int) -> tuple[Ray, float, float]:
+    """A ray whose first link stands for half a link's bending at the base too: a few links then bend like many.
+
+    Spring and moment act at the base, half a link before the first mid point. A massless half link of stiffness
+    2 n K_b in between turns at the base by share theta_0 + give M and passes share (M - k theta_0) on.
+
+    Returns:
+        The ray with the first link's spring, share, and give.
+    """
+    if ray.stiffness == 0.0:
+        return ray, 1.0, 0.0
+    half = 2 * links * ray.stiffness
+    share = half / (half + ray.base_stiffness)
+    return ray._replace(base_stiffness=share * ray.base_stiffness), share, 1.0 / (half + ray.base_stiffness)

@@ -1,0 +1,91 @@
+"""Arguments of ``optgap/FinRay-v0``, which are its training configuration ``env=finray`` too."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from optgap.co.core import InputError
+from optgap.envs.batched import MadeById
+from optgap.envs.finray.batch import FinRayBatch, Rays
+from optgap.envs.finray.chain import Ray, check_ray
+
+CONTROL_STEP = 0.05  # lengths of the ray by oncoming speed
+OBJECTIVES = ("thrust", "efficiency", "limited-thrust")
+FIDELITIES = ("surrogate", "high")
+STEPS_LIMIT = 100_000
+
+
+@dataclass
+class FinRayConfig(MadeById):
+    """``env=finray``; documented with the environment."""
+
+    fidelity: str = "surrogate"
+    objective: str = "thrust"
+    steps: int = 200
+    max_moment: float = 1.0
+    max_rate: float = 8.0
+    mass: float = 0.5
+    stiffness: float = 0.4
+    base_stiffness: float = 0.5
+    base_damping: float = 0.02
+    bending_damping: float = 0.004
+    bend: float = 0.05
+    power_limit: float = 0.5
+    penalty: float = 1.0
+    epsilon: float = 0.5
+
+    problem: ClassVar[str | None] = None
+    figures: ClassVar[tuple[str, ...]] = ("thrust", "power", "efficiency")
+    id: ClassVar[str] = "optgap/FinRay-v0"
+
+    def __post_init__(self) -> None:
+        for name, known in (("fidelity", FIDELITIES), ("objective", OBJECTIVES)):
+            if getattr(self, name) not in known:
+                raise InputError(f"{name} is {getattr(self, name)!r}; expected one of {', '.join(known)}")
+        if not isinstance(self.steps, int) or isinstance(self.steps, bool) or not 1 <= self.steps <= STEPS_LIMIT:
+            raise InputError(f"steps is {self.steps!r}; expected a whole number from 1 to {STEPS_LIMIT}")
+        zero = ("base_stiffness", "base_damping", "bending_damping", "bend", "power_limit", "penalty")
+        for name in ("max_moment", "max_rate", "mass", "stiffness", "epsilon", *zero):
+            value = getattr(self, name)
+            number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            if not (number and (value > 0 or (value == 0 and name in zero))):
+                least = "of at least 0" if name in zero else "above 0"
+                raise InputError(f"{name} is {value!r}; expected a number {least}")
+        if self.bend > 1:
+            raise InputError(f"bend is {self.bend!r}; expected at most 1 rad")
+        check_ray(self.ray)
+
+    @property
+    def ray(self) -> Ray:
+        """What the ray is made of."""
+        numbers = (self.mass, self.stiffness, self.base_stiffness, self.base_damping, self.bending_damping)
+        return Ray(*map(float, numbers))
+
+    def rays(self, copies: int) -> Rays:
+        """``copies`` rays in the flow of this fidelity."""
+        if self.fidelity == "high":
+            from optgap.envs.finray.high_batch import HighFidelityRays
+            from optgap.envs.finray.high_fidelity import HighFidelityConfig
+
+            return HighFidelityRays(copies, HighFidelityConfig(control_step=CONTROL_STEP, ray=self.ray))
+        from optgap.envs.finray.surrogate import Surrogate
+
+        return Surrogate(copies, self.ray, control_step=CONTROL_STEP)
+
+    def batch(self, copies: int) -> FinRayBatch:
+        """``copies`` episodes: what the environments face, and what fast rollouts use directly."""
+        return FinRayBatch(
+            copies,
+            self.rays(copies),
+            objective=self.objective,
+            steps=int(self.steps),
+            control_step=CONTROL_STEP,
+            max_moment=float(self.max_moment),
+            max_rate=float(self.max_rate),
+            bend=float(self.bend),
+            power_limit=float(self.power_limit),
+            penalty=float(self.penalty),
+            epsilon=float(self.epsilon),
+        )
