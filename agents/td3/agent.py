@@ -73,7 +73,8 @@ class TD3(OffPolicyAgent):
         if rng is None:
             return actions
         noise = self.config.exploration_noise * rng.standard_normal(actions.shape)
-        return np.clip(actions + noise, -1, 1).astype(np.float32)
+        explored: F32 = np.clip(actions + noise, -1, 1).astype(np.float32)
+        return explored
 
     def _random(self, masks: NDArray[np.bool_] | None, count: int, rng: np.random.Generator) -> NDArray[Any]:
         return self._box.random(count, rng)
