@@ -6,15 +6,15 @@ A time step places the points (the links' mid points, one cell apart) where the 
 them, streams and collides the fluid, and moves the chain by the opposite forces. That is explicit. Explicit coupling of a
 light body to an incompressible fluid is unstable at any time step, because the fluid's added mass answers at once. Here it
 does not: the fluid is slightly compressible, and within one step the body meets only the fluid under the smoothed delta
-function, ``VIRTUAL_MASS`` cells per length of ray, against its own ``mass * cells``. So the coupling is stable, without
-sub-iterations, for rays of more than a few cells' mass (van Brummelen, J. Appl. Mech. 76 (2009) 021206, on both kinds of
-fluid); lighter ones are refused.
+function, a layer of ``GAIN`` = 2 cells, with its own ``mass * cells`` of fluid (van Brummelen, J. Appl. Mech. 76 (2009)
+021206, on both kinds of fluid). So the coupling is stable without sub-iterations where the latter is above 2 (measured: 2.9
+runs, 1.9 diverges), at any stiffness, bending being implicit; below ``MASS_LIMIT`` cells a ray is refused.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,7 +26,7 @@ from optgap.envs.finray.chain import Ray, Workspace, advance_chain, check_ray, p
 from optgap.envs.finray.immersed_boundary import Markers, advance_around, advance_fixed, markers
 from optgap.envs.finray.lattice_boltzmann import F32, F64, VELOCITY_LIMIT, Flow, Lattice
 
-VIRTUAL_MASS = 4.0  # cells: direct forcing gives 2 x slip to fluid that counts 1/2 in what the points see
+MASS_LIMIT = 4.0  # least mass per length, in cells of fluid
 SPEED_LIMIT = 0.3  # of a point, cells a step: half of the speed of sound
 
 REASONS = (
@@ -51,7 +51,7 @@ class HighFidelityConfig:
         ray: mass, stiffness, base stiffness and so on.
 
     Raises:
-        InputError: a flow or coupling beyond a named limit (of the lattice, or ``VIRTUAL_MASS``).
+        InputError: a flow or coupling beyond a named limit (of the lattice, or ``MASS_LIMIT``).
     """
 
     cells: int = 48
@@ -62,7 +62,7 @@ class HighFidelityConfig:
     height: float = 4.0
     control_step: float = 0.05
     settling: float = 1.0
-    ray: Ray = Ray()
+    ray: Ray = field(default_factory=Ray)
 
     def __post_init__(self) -> None:
         check_ray(self.ray)
@@ -82,10 +82,10 @@ class HighFidelityConfig:
                 f"domain of upstream {self.upstream:g}, downstream {self.downstream:g}, height {self.height:g};"
                 " expected at least 1, 2 and 2.5 lengths of the ray"
             )
-        if self.ray.mass * self.cells < VIRTUAL_MASS:
+        if self.ray.mass * self.cells < MASS_LIMIT:
             raise InputError(
                 f"mass {self.ray.mass:g} on {self.cells} cells is {self.ray.mass * self.cells:.3g} cells of fluid;"
-                f" expected at least VIRTUAL_MASS = {VIRTUAL_MASS:g}: more cells or a heavier ray"
+                f" expected at least MASS_LIMIT = {MASS_LIMIT:g}: more cells or a heavier ray"
             )
         self.lattice()
 
@@ -183,7 +183,8 @@ class HighFidelity:
             self.reason = REASONS[code]
             return Advance(0.0, 0.0, 0.0, self.reason)
         flow.now = (flow.now + config.steps) % 2
-        return Advance(*(float(s) for s in sums / config.steps), "")
+        thrust, lateral, power = (float(total) / config.steps for total in sums)
+        return Advance(thrust, lateral, power, "")
 
     def nodes(self) -> F64:
         """Positions of the links' ends, (links + 1, 2), the base (0, 0) first."""

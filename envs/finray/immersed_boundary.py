@@ -1,9 +1,9 @@
 """Bodies in a lattice-Boltzmann flow: points on their surface force the fluid to move with them.
 
-Direct forcing, iterated: the force is what makes the fluid's velocity, with half of the step's force in it (Guo), equal to
-the points' velocities. Interpolation and spreading share one smoothed delta function. Sources: Wang, Fan & Luo, Int. J.
-Multiphase Flow 34 (2008) 283 (multi-direct forcing); Kang & Hassan, Int. J. Numer. Meth. Fluids 66 (2011) 1132 (in lattice
-Boltzmann); Roma, Peskin & Berger, J. Comput. Phys. 153 (1999) 509 (the delta function over three cells).
+Direct forcing: a step's force is what takes the fluid, as it streams in, to the velocity of the points; once a step, what
+slip is left goes in the next ones. Interpolation and spreading share one smoothed delta function. Sources: Uhlmann, J.
+Comput. Phys. 209 (2005) 448 (direct forcing by points); Kang & Hassan, Int. J. Numer. Meth. Fluids 66 (2011) 1132 (in
+lattice Boltzmann); Roma, Peskin & Berger, J. Comput. Phys. 153 (1999) 509 (the delta function over three cells).
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ from optgap.envs.finray.lattice_boltzmann import (
     moments,
 )
 
-# One pass takes away this over the eigenvalue of spreading and interpolating, which is at most 1/2 for points a cell
-# apart: 2 removes in one pass the slip that is uniform along the body.
-RELAXATION = 2.0
-PASSES = 4
+# Force by slip, for each cell of surface. A force that is uniform along the body comes back halved by spreading and
+# interpolating (the sum of the delta function's squares is 1/2): with 2, one step ends such a slip. Twice as much, so that
+# the mean of the velocities before and after the force has no slip, swings the fluid from one side to the other in every
+# step: harmless around a body at rest, unstable around a light moving one.
+GAIN = 2.0
 
 # The forces reach beyond the surface, so that a body acts like a larger one. Points this far inside of it, cells, make up
 # for that (Breugem, J. Comput. Phys. 231 (2012) 4469, for the same delta function).
@@ -146,30 +147,24 @@ def release(body: Markers, count: int) -> None:
 
 @njit(cache=True, **KERNEL)
 def find_force(source: F32, body: Markers, count: int) -> None:
-    """Fill ``force`` and ``push`` such that the fluid moves with the points."""
+    """Fill ``force`` and ``push`` such that the fluid will move with the points."""
     for c in range(count):
         rho, jx, jy = moments(source, body.cell[c, 0], body.cell[c, 1])
         body.rho[c], body.momentum[c, 0], body.momentum[c, 1] = rho, jx, jy
         body.push[c, 0] = body.push[c, 1] = 0.0
-    body.force[:, :] = 0.0
-    for _ in range(PASSES):
-        # all points from the same field, then all spread: the result does not hang on their order
-        for k in range(len(body.place)):
-            ux = uy = 0.0
-            for a in range(9):
-                c, w = body.near[k, a], body.weight[k, a]
-                ux += w * (body.momentum[c, 0] + 0.5 * body.push[c, 0]) / body.rho[c]
-                uy += w * (body.momentum[c, 1] + 0.5 * body.push[c, 1]) / body.rho[c]
-            share = 2.0 * RELAXATION * body.length[k]
-            body.force[k, 0] += share * (body.velocity[k, 0] - ux)
-            body.force[k, 1] += share * (body.velocity[k, 1] - uy)
-        for c in range(count):
-            body.push[c, 0] = body.push[c, 1] = 0.0
-        for k in range(len(body.place)):
-            for a in range(9):
-                c, w = body.near[k, a], body.weight[k, a]
-                body.push[c, 0] += w * body.force[k, 0]
-                body.push[c, 1] += w * body.force[k, 1]
+    for k in range(len(body.place)):
+        ux = uy = 0.0
+        for a in range(9):
+            c, w = body.near[k, a], body.weight[k, a]
+            ux += w * body.momentum[c, 0] / body.rho[c]
+            uy += w * body.momentum[c, 1] / body.rho[c]
+        fx = GAIN * body.length[k] * (body.velocity[k, 0] - ux)
+        fy = GAIN * body.length[k] * (body.velocity[k, 1] - uy)
+        body.force[k, 0], body.force[k, 1] = fx, fy
+        for a in range(9):
+            c, w = body.near[k, a], body.weight[k, a]
+            body.push[c, 0] += w * fx
+            body.push[c, 1] += w * fy
 
 
 @njit(cache=True, **KERNEL)
