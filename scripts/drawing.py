@@ -15,6 +15,8 @@ from optgap.co.core import InputError, Instance
 DRAWINGS = {
     "job-shop": ("optgap.envs.scheduling.render", "gantt", "gantt_text"),
     "blocking-job-shop": ("optgap.envs.scheduling.render", "gantt", "gantt_text"),
+    "path-planning": ("optgap.envs.agv.plans", "path_figure", "path_text"),
+    "mapf": ("optgap.envs.agv.plans", "plan_figure", "plan_text"),
     "slicing": ("optgap.envs.slicing.render", "slicing_figure", "slicing_text"),
     **dict.fromkeys(("tsp", "atsp", "cvrp", "op", "kp"), ("optgap.envs.routing.render", "route", "route_text")),
 }
