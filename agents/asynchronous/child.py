@@ -23,7 +23,6 @@ from optgap.agents.asynchronous.messages import Ended, Mail, Parcel
 from optgap.co.core import OptgapError
 
 CONTEXT = get_context("spawn")  # a forked process would inherit torch's threads in whatever state they are
-PATIENCE = 3.0  # seconds that a process may take to close its environments
 PR_SET_PDEATHSIG = 1
 
 
@@ -100,11 +99,9 @@ class Child:
         if self.process.is_alive():
             self.process.terminate()
 
-    def end(self, until: float | None = None) -> None:
-        """SIGTERM, and SIGKILL for what lives after ``until`` (of ``time.monotonic``), then forget it."""
-        self.ask_to_end()
-        left = PATIENCE if until is None else until - time.monotonic()
-        self.process.join(max(0.0, left))
+    def end(self, until: float) -> None:
+        """SIGKILL where it lives at ``until`` (of ``time.monotonic``); until then it has time to end by itself."""
+        self.process.join(max(0.0, until - time.monotonic()))
         if self.process.is_alive():
             self.process.kill()
             self.process.join()

@@ -6,13 +6,14 @@ import time
 from multiprocessing.connection import Connection
 
 from optgap.agents.asynchronous.board import Board
-from optgap.agents.asynchronous.child import CONTEXT, PATIENCE, Child, Inbox, room, send_failure
+from optgap.agents.asynchronous.child import CONTEXT, Child, Inbox, room, send_failure
 from optgap.agents.asynchronous.config import AsynchronousSettings
 from optgap.agents.asynchronous.messages import Assignment, Ended, Mail, Published
 from optgap.agents.asynchronous.player import Player
 
 BLINK = 0.002  # seconds between two looks into a full queue
 SHORT = 0.5  # seconds that an actor may take to close its environments while the others play
+PATIENCE = 3.0  # seconds that it may take at the end
 
 
 class Processes:
@@ -40,6 +41,7 @@ class Processes:
     def stop(self, actor: int) -> None:
         child = self.children.pop(actor, None)
         if child is not None:
+            child.ask_to_end()
             child.end(time.monotonic() + SHORT)
 
     def publish(self, published: Published) -> None:

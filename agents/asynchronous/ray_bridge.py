@@ -88,10 +88,13 @@ class Bridge:
         self.node = ray.get_runtime_context().get_node_id()
 
     def run(self) -> None:
-        """Until the learner or the cluster is gone."""
+        """Until the learner says so, or the cluster is gone."""
         while True:
             while self.pipe.poll():
-                self._obey(*self.pipe.recv())
+                order = self.pipe.recv()
+                if order is None:
+                    return
+                self._obey(*order)
             self._show()
             if not self.calls:
                 time.sleep(POLL)

@@ -22,7 +22,7 @@ from optgap.agents.asynchronous.ray_bridge import READY, bridge
 from optgap.co.core import InputError, MissingExtraError
 
 REACH = 5.0  # seconds that an address may take to answer
-JOIN = 30.0  # seconds to join a cluster, once its address has answered
+JOIN = 45.0  # seconds to join a cluster, once its address has answered
 LAUNCH = 180.0  # seconds to start Ray on a busy machine
 LEAVE = 10.0  # seconds to leave it
 
@@ -75,13 +75,13 @@ class RayEngine:
 
     def close(self) -> None:
         if self.child is not None:
+            _tell(self.child, None)
             self.child.end(time.monotonic() + LEAVE)
             self.child = None
 
     def _connect(self) -> Child:
         """A bridge that has started or joined a cluster."""
-        if self.child is not None:
-            self.child.end(time.monotonic() + LEAVE)
+        self.close()
         address = self.config.address
         if address not in (None, "auto"):
             require_answer(address)
@@ -122,8 +122,8 @@ def require_answer(address: str) -> None:
         raise InputError(f"no Ray cluster answers at {address}: {error.strerror or error}") from None
 
 
-def _tell(child: Child, order: tuple[int, int | None]) -> None:
-    """Send an order to a bridge; where it is gone, :class:`Ended` of all its actors is on its way."""
+def _tell(child: Child, order: tuple[int, int | None] | None) -> None:
+    """Send an order to a bridge, None to end; where it is gone, :class:`Ended` of all its actors is on its way."""
     try:
         child.connection.send(order)
     except OSError:
