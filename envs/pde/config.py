@@ -10,9 +10,9 @@ import numpy as np
 
 from optgap.co.core import InputError
 from optgap.envs.batched import MadeById
-from optgap.envs.pde.baselines import ConstantPolicy, Policy, burgers_policies
+from optgap.envs.pde.baselines import Policy, burgers_policies, kuramoto_sivashinsky_policies
 from optgap.envs.pde.burgers import SPEED, BurgersBatch, burgers_line
-from optgap.envs.pde.kuramoto_sivashinsky import CENTRES, KuramotoSivashinskyBatch, ks_line
+from optgap.envs.pde.kuramoto_sivashinsky import KuramotoSivashinskyBatch, ks_line
 from optgap.envs.pde.spectral import kept_waves
 
 POINTS = (8, 1024)
@@ -79,7 +79,7 @@ class KuramotoSivashinskyConfig(FieldConfig):
 
     def baselines(self) -> dict[str, Policy]:
         """Policies to compare trained ones with, by name."""
-        return {"zero": ConstantPolicy(np.zeros(len(CENTRES), np.float32))}
+        return kuramoto_sivashinsky_policies(ks_line(self.length, self.points, self.substeps))
 
 
 @dataclass

@@ -26,9 +26,8 @@ def field_figure(
     over_time = np.full((steps + 1, line.points), np.nan)
     over_time[: len(fields)] = fields
     if target is None:
-        low = high = None
-        bound = max(4.0, float(np.abs(fields).max()))
-        low, high = -bound, bound
+        high = max(4.0, float(np.abs(fields).max()))
+        low = -high
     else:
         low, high = min(0.0, float(fields.min())), max(0.8, float(fields.max()))
     image = left.imshow(

@@ -192,7 +192,7 @@ def to_modes(scheme: Scheme, grid: F64, folded: F64, modes: F64) -> None:
         multiply(folded[i], scheme.forward[i], modes[i * p : (i + 1) * p])
 
 
-@njit(cache=True, **FUSED)
+@njit(cache=True, **FUSED_INLINED)
 def slope_of(scheme: Scheme, modes: F64, force: F64, work: Workspace, out: F64) -> None:
     """``out`` (M,) = f - (u^2 / 2)_x."""
     to_grid(scheme, modes, work.folded, work.grid)
@@ -206,7 +206,7 @@ def slope_of(scheme: Scheme, modes: F64, force: F64, work: Workspace, out: F64) 
             out[i + p] = force[i + p] + scheme.wave[i + p] * work.flux[i]
 
 
-@njit(cache=True, **FUSED)
+@njit(cache=True, **FUSED_INLINED)
 def time_stepped(scheme: Scheme, modes: F64, force: F64, work: Workspace) -> None:
     """Advance ``modes`` (M,) by one step under the force ``force`` (M,)."""
     n0, n1, n2, n3 = work.slopes[0], work.slopes[1], work.slopes[2], work.slopes[3]
@@ -226,7 +226,7 @@ def time_stepped(scheme: Scheme, modes: F64, force: F64, work: Workspace) -> Non
         modes[i] = scheme.whole[i] * modes[i] + (scheme.first[i] * n0[i] + later)
 
 
-@njit(cache=True, **FUSED)
+@njit(cache=True, **FUSED_INLINED)
 def add_budget(scheme: Scheme, modes: F64, force: F64, weight: float, budget: F64) -> None:
     """Add ``weight`` x the means over the line of u_xx^2, u_x^2 and u f to ``budget`` (3,)."""
     curvature = gradient = power = 0.0
