@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from optgap.co.core import InputError, InvalidActionError
 from optgap.envs.batched import Observation
+from optgap.envs.finray.objective import Objective
 from optgap.envs.finray.render import frame
 from optgap.envs.finray.surrogate import Motion
 
@@ -84,19 +85,15 @@ class FinRayBatch:
         copies: int,
         rays: Rays,
         *,
-        objective: str,
+        objective: Objective,
         steps: int,
         control_step: float,
         max_moment: float,
         max_rate: float,
         bend: float,
-        power_limit: float,
-        penalty: float,
-        epsilon: float,
     ) -> None:
         self.rays, self.objective, self.steps, self.control_step = rays, objective, steps, control_step
         self.max_moment, self.max_change, self.bend = max_moment, max_rate * control_step, bend
-        self.power_limit, self.penalty, self.epsilon = power_limit, penalty, epsilon
         self.instances: list[Start | None] = [None] * copies
         self.reward = np.zeros(copies)
         self.done, self.truncated = np.zeros(copies, np.bool_), np.zeros(copies, np.bool_)
@@ -137,7 +134,7 @@ class FinRayBatch:
             field[which] = 0
         self.done[which] = self.truncated[which] = False
         self.reasons[which] = ""
-        self.value[which] = self._objective()[which]
+        self.value[which] = self.objective.value(self.thrust_work, self.effort)[which]
         self._look_at(which)
 
     def step(self, action: F64, skip: NDArray[np.bool_]) -> None:
@@ -156,7 +153,7 @@ class FinRayBatch:
         self.effort[played] += np.maximum(motion.work[played], 0.0)
         self._past[played, 1:] = self._past[played, :-1]
         self._past[played, 0, 0], self._past[played, 0, 1] = motion.thrust[played], motion.lateral[played]
-        value = self._objective()
+        value = self.objective.value(self.thrust_work, self.effort)
         self.reward[played] = (value - self.value)[played]
         self.value[played] = value[played]
         self.truncated[played] = (self.step_count[played] == self.steps) & ~motion.diverged[played]
@@ -165,20 +162,10 @@ class FinRayBatch:
             self.reasons[b] = self.rays.reason(b)
         self._look_at(played)
 
-    def _objective(self) -> F64:
-        """(B,) J of the episodes so far."""
-        if self.objective == "efficiency":
-            return self.thrust_work / (self.effort + self.epsilon)
-        time = self.steps * self.control_step
-        mean_thrust, mean_power = self.thrust_work / time, self.effort / time
-        if self.objective == "thrust":
-            return mean_thrust
-        return mean_thrust - self.penalty * np.maximum(mean_power - self.power_limit, 0.0)
-
     def _look_at(self, which: NDArray[np.bool_]) -> None:
         """Fill ``seen`` and the tips' paths of the marked copies."""
         motion, k = self.rays.motion, len(PLACES)
-        time = self.steps * self.control_step
+        time = self.objective.time
         seen = np.empty(self.seen.shape)
         seen[:, :k] = motion.angle @ self._look
         seen[:, k : 2 * k] = motion.rate @ self._look / RATE_UNIT
@@ -200,7 +187,7 @@ class FinRayBatch:
         return {
             "thrust": self.thrust_work / time,
             "power": self.effort / time,
-            "efficiency": self.thrust_work / (self.effort + self.epsilon),
+            "efficiency": self.thrust_work / (self.effort + self.objective.epsilon),
             "reason": self.reasons,
         }
 

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
+
+from numpy.typing import NDArray
 
 from optgap.co.core import InputError
 from optgap.envs.batched import MadeById
 from optgap.envs.finray.batch import FinRayBatch, Rays
 from optgap.envs.finray.chain import Ray, check_ray
+from optgap.envs.finray.objective import OBJECTIVES, Objective
+from optgap.envs.finray.sinusoid import Sinusoid, shipped_sinusoid
+
+Policy = Callable[[NDArray[Any], Any], NDArray[Any]]
+"""(observations (B, 22), masks or None) -> actions (B, 1)."""
 
 CONTROL_STEP = 0.05  # lengths of the ray by oncoming speed
-OBJECTIVES = ("thrust", "efficiency", "limited-thrust")
 FIDELITIES = ("surrogate", "high")
 STEPS_LIMIT = 100_000
 
@@ -79,13 +86,21 @@ class FinRayConfig(MadeById):
         return FinRayBatch(
             copies,
             self.rays(copies),
-            objective=self.objective,
+            objective=self.objective_of(self.objective),
             steps=int(self.steps),
             control_step=CONTROL_STEP,
             max_moment=float(self.max_moment),
             max_rate=float(self.max_rate),
             bend=float(self.bend),
-            power_limit=float(self.power_limit),
-            penalty=float(self.penalty),
-            epsilon=float(self.epsilon),
         )
+
+    def objective_of(self, name: str) -> Objective:
+        """One of the objectives, with these limits."""
+        numbers = (self.steps * CONTROL_STEP, self.power_limit, self.penalty, self.epsilon)
+        return Objective(name, *map(float, numbers))
+
+    def baselines(self) -> dict[str, Policy]:
+        """Policies to compare trained ones with: the best sinusoid of the default environment, and none at all."""
+        best = shipped_sinusoid(self.objective, self.steps, CONTROL_STEP)
+        still = Sinusoid(0.0, 1.0, 0.0, 0.0, self.steps, CONTROL_STEP)
+        return {"still": still} if best is None else {"sinusoid": best, "still": still}

@@ -181,10 +181,8 @@ def test_high_fidelity_has_the_same_face():
     small = HighFidelityConfig(
         cells=16, reynolds=100, upstream=1, downstream=2, height=2.5, settling=0.1, ray=config.ray
     )
-    limits = {"steps": 3, "control_step": 0.05, "max_moment": 1.0, "max_rate": 8.0, "power_limit": 0.5}
-    batch = FinRayBatch(
-        2, HighFidelityRays(2, small), objective="thrust", bend=0.05, penalty=1.0, epsilon=0.5, **limits
-    )
+    limits = {"steps": 3, "control_step": 0.05, "max_moment": 1.0, "max_rate": 8.0}
+    batch = FinRayBatch(2, HighFidelityRays(2, small), objective=config.objective_of("thrust"), bend=0.05, **limits)
     everyone, rngs = np.ones(2, np.bool_), [np.random.default_rng(0) for _ in range(2)]
     batch.reset(everyone, rngs)
     peer = config.batch(2)
