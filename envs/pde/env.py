@@ -47,7 +47,8 @@ class KuramotoSivashinskyEnv(BatchedEnv):
     ``Box(-20, 20, (points,))`` float32: u at x_j = j L / points.
 
     ## Reward
-    -(D + P), each the mean over the control step (trapezoidal rule over the time steps).
+    -(D + P), each the mean over the control step (trapezoidal rule over the time steps). Mean returns of 200 episodes:
+    no force -1082, random actions -1083, ``lqr`` -399; standard deviations of an episode 351, 345, 92.
 
     ## Episode
     Truncated after ``steps`` control steps (400 are 100 time units): the task goes on. Terminated where |u| exceeds 20
@@ -111,7 +112,9 @@ class BurgersEnv(BatchedEnv):
     | points, points + 1 | sine and cosine of the target's phase pi t / 15 | -1 .. 1 |
 
     ## Reward
-    -10 x the mean over the line of (u - target)^2, at the end of the control step.
+    -10 x the mean over the line of (u - target)^2, at the end of the control step. It is at most that of the mean of u, which
+    bounds every control's return: -9.32 on average over 200 starts. Random actions earn -21.9, no force -42.0, and the baseline
+    ``proportional`` (the mean pushed to the target, both actuators alike) -9.38: little is left to learn but to find it.
 
     ## Episode
     Truncated after ``steps`` control steps (60 are 30 time units, one period of the target). Terminated where |u| exceeds 1 or is
