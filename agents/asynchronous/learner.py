@@ -173,7 +173,7 @@ def episode_figures(metrics: list[dict[str, float]]) -> dict[str, float]:
 
 def registering_modules(env_config: Any) -> tuple[str, ...]:
     """Modules of other packages that register the environment's id with Gymnasium when they are imported."""
-    name = str(getattr(env_config, "id", "")).rpartition(":")[2]
+    name = str(getattr(getattr(env_config, "plain", env_config), "id", "")).rpartition(":")[2]
     spec = gym.registry.get(name)
     if spec is None or spec.entry_point is None:
         return ()

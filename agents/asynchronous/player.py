@@ -44,6 +44,8 @@ class Player:
         seed, own = root.generate_state(2, np.uint32)
         # A configuration made anew imports what its environment needs; one that was sent has not.
         env_config = dataclasses.replace(assignment.env_config)
+        if hasattr(env_config, "plain"):  # nor has what it wraps
+            dataclasses.replace(env_config.plain)
         self.agent = assignment.agent(env_config, assignment.config, int(seed >> 1))
         self.newest, self.beat, self.version = newest, beat, 0
         self._take()

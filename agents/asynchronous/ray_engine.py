@@ -1,8 +1,8 @@
 """The engine on Ray, for one machine or a cluster: an actor of Ray an actor.
 
 Ray's library ends the process that uses it when its head dies, so it is used in a process of its own, the bridge. Where
-that dies, with the head or alone, a new one takes its place: it starts Ray anew, or joins the given cluster again. The
-learner goes on learning meanwhile, and only where the cluster is gone the run ends, with what was learned.
+that dies, with the head or alone, a new one takes its place: it starts Ray anew, or joins the given cluster again. Only
+where the cluster is gone the run ends, with what was learned.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -11,22 +12,29 @@ from gymnasium.utils import RecordConstructorArgs
 from gymnasium.vector import VectorEnv, VectorWrapper
 
 from optgap.co.core import InputError
+from optgap.envs.registry import EnvironmentConfig
 
 
 class Durations:
-    """How long steps take: ``seconds`` times a number that is uniform in [1 - jitter, 1 + jitter], from ``seed``.
+    """How long steps take: ``seconds`` times a number that is uniform in [1 - jitter, 1 + jitter].
 
     Raises:
         InputError: seconds below 0, or a jitter outside [0, 1].
     """
 
-    def __init__(self, seconds: float, jitter: float, seed: int | None) -> None:
+    def __init__(self, seconds: float, jitter: float) -> None:
         if not seconds >= 0:
             raise InputError(f"seconds of a step is {seconds}; expected a number of at least 0")
         if not 0 <= jitter <= 1:
             raise InputError(f"jitter is {jitter}; expected a number in [0, 1]")
         self.seconds, self.jitter = seconds, jitter
-        self._rng = np.random.default_rng(seed)
+        self.seed(None)
+
+    def seed(self, seed: int | list[int | None] | None) -> None:
+        """Determine all later durations, where it is not None."""
+        first = seed[0] if isinstance(seed, list) else seed
+        if first is not None or not hasattr(self, "_rng"):
+            self._rng = np.random.default_rng(first)
 
     def sleep(self) -> None:
         """Wait as long as the next step takes."""
@@ -34,12 +42,17 @@ class Durations:
 
 
 class Slow(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
-    """Sleeps in every step; see :class:`Durations`."""
+    """Sleeps in every step; see :class:`Durations`. The seed of a reset is that of the durations too."""
 
-    def __init__(self, env: gym.Env[Any, Any], seconds: float, jitter: float = 0.0, seed: int | None = None) -> None:
-        RecordConstructorArgs.__init__(self, seconds=seconds, jitter=jitter, seed=seed)
+    def __init__(self, env: gym.Env[Any, Any], seconds: float, jitter: float = 0.0) -> None:
+        RecordConstructorArgs.__init__(self, seconds=seconds, jitter=jitter)
         gym.Wrapper.__init__(self, env)
-        self.durations = Durations(seconds, jitter, seed)
+        self.durations = Durations(seconds, jitter)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """The environment's own, which takes no time."""
+        self.durations.seed(seed)
+        return self.env.reset(seed=seed, options=options)
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """The environment's own, later."""
@@ -48,15 +61,46 @@ class Slow(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
 
 
 class SlowVector(VectorWrapper[Any, Any, Any, Any, Any]):
-    """Sleeps in every step of a batch, once: copies that step side by side; see :class:`Durations`."""
+    """Sleeps in every step of a batch, once: copies that step side by side; see :class:`Slow`."""
 
-    def __init__(
-        self, env: VectorEnv[Any, Any, Any], seconds: float, jitter: float = 0.0, seed: int | None = None
-    ) -> None:
+    def __init__(self, env: VectorEnv[Any, Any, Any], seconds: float, jitter: float = 0.0) -> None:
         super().__init__(env)
-        self.durations = Durations(seconds, jitter, seed)
+        self.durations = Durations(seconds, jitter)
+
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """The environments' own, which takes no time."""
+        self.durations.seed(seed)
+        return self.env.reset(seed=seed, options=options)
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """The environments' own, later."""
         self.durations.sleep()
         return self.env.step(actions)
+
+
+@dataclass
+class SlowConfig:
+    """The environments of ``plain``, slowed down.
+
+    Raises:
+        InputError: as :class:`Durations`.
+    """
+
+    problem: ClassVar[str | None] = None
+
+    plain: EnvironmentConfig
+    seconds: float = 0.05
+    jitter: float = 0.3
+
+    def __post_init__(self) -> None:
+        Durations(self.seconds, self.jitter)
+
+    def make(self, **overrides: Any) -> gym.Env[Any, Any]:
+        """One environment."""
+        return Slow(self.plain.make(**overrides), self.seconds, self.jitter)
+
+    def make_vec(self, num_envs: int, **overrides: Any) -> VectorEnv[Any, Any, Any]:
+        """Copies that step side by side."""
+        return SlowVector(self.plain.make_vec(num_envs, **overrides), self.seconds, self.jitter)

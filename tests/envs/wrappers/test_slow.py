@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from optgap.co.core import InputError
-from optgap.envs.wrappers.slow import Durations, Slow, SlowVector
+from optgap.envs.gym_config import PendulumConfig
+from optgap.envs.wrappers.slow import Durations, Slow, SlowConfig, SlowVector
 
 
 @pytest.fixture
@@ -19,7 +20,8 @@ def slept(monkeypatch) -> list[float]:
 
 def test_steps_take_as_long_as_told_and_a_seed_repeats_them(slept):
     for _ in range(2):
-        durations = Durations(0.5, 0.3, seed=7)
+        durations = Durations(0.5, 0.3)
+        durations.seed(7)
         for _ in range(2000):
             durations.sleep()
     first, second = np.array(slept).reshape(2, -1)
@@ -39,8 +41,10 @@ def test_one_sleep_a_step_and_the_same_episode(slept):
         np.testing.assert_array_equal(answers[0][0], answers[1][0])
     assert slept == [0.1] * 3
     np.testing.assert_array_equal(*observations)
-    batch = SlowVector(gym.make_vec("Pendulum-v1", 4), seconds=0.2)
-    batch.reset(seed=0)
+    batch = SlowConfig(PendulumConfig(), seconds=0.2, jitter=0).make_vec(4)
+    assert isinstance(batch, SlowVector)
+    assert isinstance(SlowConfig(PendulumConfig()).make(), Slow)
+    batch.reset(seed=[3, 4, 5, 6])
     batch.step(np.zeros((4, 1), np.float32))
     assert slept[3:] == [0.2]
     batch.close()
@@ -48,6 +52,6 @@ def test_one_sleep_a_step_and_the_same_episode(slept):
 
 def test_bad_input():
     with pytest.raises(InputError, match="seconds of a step is -1"):
-        Durations(-1, 0, None)
+        Durations(-1, 0)
     with pytest.raises(InputError, match="jitter is 2"):
-        Durations(1, 2, None)
+        SlowConfig(PendulumConfig(), 1, 2)
