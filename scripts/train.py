@@ -182,6 +182,8 @@ class Training:
 
     def run(self) -> bool:
         """Train; False where Ctrl-C ended it."""
+        from optgap.agents.common.off_policy import OffPolicyConfig
+
         config = self.config
         self.begun = time.perf_counter()
         self.first_steps = self.agent.steps
@@ -195,6 +197,8 @@ class Training:
                 self._line({})
             if config.total_steps is not None:
                 ended = self._train(config.total_steps, self.limit)
+            elif isinstance(config.agent, OffPolicyConfig):  # nothing depends on how many steps fit into the time
+                ended = self._train(ENDLESS, self.limit)
             else:
                 # A schedule of the learning rate needs the steps that fit into the time. They are measured, from the
                 # end of the first update on, because that one compiles.
