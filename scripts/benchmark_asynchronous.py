@@ -4,7 +4,7 @@
     python scripts/benchmark_asynchronous.py seconds=0.5 actors=1,4,16 target=-300 total_steps=20000 out=runs/scaling
 
 Every step sleeps `seconds`, give or take `jitter`; actors that sleep share a core. Both sides take the same steps and
-the same gradient steps (an update of 8 after every 8 steps), with one copy of the environment an actor and one on the
+the same gradient steps (8 * update_ratio after every 8 steps), with one copy of the environment an actor and one on the
 synchronous side. A time counts from the first rollout that arrived (what starting takes is told beside it) to
 total_steps, or to where the mean return of the last 10 episodes reaches `target`. The same command goes on where it was
 interrupted. out/results.jsonl holds the runs, out/asynchronous.json and .md the table, out/asynchronous.png the ratios.
@@ -33,7 +33,7 @@ from optgap.envs.registry import ENVIRONMENTS
 from optgap.envs.wrappers.slow import SlowConfig
 
 EPISODES = 10  # whose mean return is compared with the target
-COMMON: dict[str, Any] = {"rollout_length": 8, "batch_size": 1024, "minibatch_size": 128}
+ROLLOUT, MINIBATCH = 8, 128
 
 
 @dataclass
@@ -49,6 +49,7 @@ class AsynchronousConfig:
     seeds: Any = field(default_factory=lambda: [0])
     total_steps: int = 2000
     target: float | None = None  # return at which a run ends
+    update_ratio: float = 1.0  # gradient steps to an environment step
     hidden: int = 64  # width of the two hidden layers
     warmup_steps: int = 400
     threads: int = 1
@@ -68,6 +69,7 @@ class Cell:
     seed: int
     total_steps: int
     target: float | None
+    update_ratio: float
     hidden: int
     warmup_steps: int
 
@@ -77,12 +79,14 @@ def main(argv: list[str]) -> int:
     cli.limit_threads(config.threads)
     if config.agent not in ("sac", "td3"):
         raise InputError(f"agent is {config.agent!r}; expected sac or td3")
+    if not (ROLLOUT * config.update_ratio).is_integer() or config.update_ratio <= 0:
+        raise InputError(f"update_ratio is {config.update_ratio}; expected a multiple of 1/{ROLLOUT}")
     try:
         durations = [float(item) for item in cli.as_list(str(config.seconds).strip("[]"))]
     except ValueError:
         raise InputError(f"seconds={config.seconds}: expected numbers, for instance seconds=0.005,0.05") from None
     actors, seeds = cli.integers("actors", config.actors), cli.integers("seeds", config.seeds)
-    common = config.total_steps, config.target, config.hidden, config.warmup_steps
+    common = config.total_steps, config.target, config.update_ratio, config.hidden, config.warmup_steps
     cells = [
         Cell(config.env, config.agent, config.engine, seconds, config.jitter, count, seed, *common)
         for seconds in durations
@@ -128,10 +132,15 @@ def measure(cell: Cell, tell: Any) -> dict[str, Any]:
 
     synchronous, asynchronous = {"sac": (SAC, APTSAC), "td3": (TD3, APTTD3)}[cell.agent]
     agent_class: Any = asynchronous if cell.actors else synchronous
-    settings = {**COMMON, "hidden_sizes": [cell.hidden] * 2, "warmup_steps": cell.warmup_steps}
-    settings |= (
-        {"engine": cell.engine, "actors": cell.actors, "queue": 2 * cell.actors} if cell.actors else {"num_envs": 1}
-    )
+    per_update = round(ROLLOUT * cell.update_ratio)
+    settings: dict[str, Any] = {"rollout_length": ROLLOUT, "minibatch_size": MINIBATCH}
+    settings |= {"batch_size": per_update * MINIBATCH, "hidden_sizes": [cell.hidden] * 2}
+    settings["warmup_steps"] = cell.warmup_steps
+    if cell.actors:
+        settings |= {"engine": cell.engine, "actors": cell.actors, "queue": 2 * cell.actors}
+        settings["update_ratio"] = cell.update_ratio
+    else:
+        settings["num_envs"] = 1
     env_config = SlowConfig(ENVIRONMENTS.load(cell.env)(), cell.seconds, cell.jitter)
     agent = agent_class(env_config, agent_class.config_class(**settings), cell.seed)
     begun = time.perf_counter()
@@ -152,13 +161,12 @@ def measure(cell: Cell, tell: Any) -> dict[str, Any]:
 
     agent.learn(cell.total_steps, watch)
     (arrived, steps), ended = first[0], time.perf_counter()
-    per_update = COMMON["batch_size"] // COMMON["minibatch_size"]
     return {
         # The first rollout's own time is not seen on the asynchronous side, so it counts on neither.
         "seconds": ended - arrived,
         "starting": arrived - begun,
         "steps": agent.steps - steps,
-        "gradient_steps": (agent.updates - -(-cell.warmup_steps // COMMON["rollout_length"])) * per_update,
+        "gradient_steps": (agent.updates - -(-cell.warmup_steps // ROLLOUT)) * per_update,
         "return": float(np.mean(returns[-EPISODES:])) if returns else None,
         "staleness": float(np.mean(ages)) if ages else 0.0,
         "reached": cell.target is None or agent.steps < cell.total_steps,
@@ -170,7 +178,7 @@ def table(cells: Sequence[Cell], done: dict[str, Any]) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for seconds, actors in dict.fromkeys((cell.seconds, cell.actors) for cell in cells):
         runs = [done[json.dumps(asdict(cell))] for cell in cells if (cell.seconds, cell.actors) == (seconds, actors)]
-        row = {"step_seconds": seconds, "actors": actors}
+        row: dict[str, Any] = {"step_seconds": seconds, "actors": actors}
         row |= {key: float(np.mean([run[key] for run in runs])) for key in ("seconds", "starting", "staleness")}
         row["steps_per_second"] = float(np.mean([run["steps"] / run["seconds"] for run in runs]))
         row["gradient_steps_per_second"] = float(np.mean([run["gradient_steps"] / run["seconds"] for run in runs]))

@@ -68,7 +68,10 @@ class SlowVector(VectorWrapper[Any, Any, Any, Any, Any]):
         self.durations = Durations(seconds, jitter)
 
     def reset(
-        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+        self,
+        *,
+        seed: Any = None,  # an integer, or a list of them
+        options: dict[str, Any] | None = None,
     ) -> tuple[Any, dict[str, Any]]:
         """The environments' own, which takes no time."""
         self.durations.seed(seed)

@@ -147,7 +147,7 @@ def test_a_run_that_loses_its_actors_keeps_what_it_learned(inline, tmp_path):
 
     with pytest.raises(ActorsLostError, match="actor 0 failed 5 times in a row: killed"):
         train_run(agent, tmp_path, 10_000, lose)
-    resumed = resume_run(tmp_path)
+    resumed: Any = resume_run(tmp_path)
     assert resumed.updates == agent.updates >= 37
     assert len(resumed.replay) == len(agent.replay) > 0
 

@@ -29,8 +29,10 @@ def descendants(pid: int) -> dict[int, str]:
     """Process ids below ``pid`` and their names."""
     rows = subprocess.run(["ps", "-eo", "pid,ppid,comm"], capture_output=True, text=True, check=True).stdout.split("\n")
     children: dict[int, list[tuple[int, str]]] = {}
-    for number, parent, name in (row.split(None, 2) for row in rows[1:] if row):
-        children.setdefault(int(parent), []).append((int(number), name))
+    for row in rows[1:]:
+        if row:
+            process, parent, name = row.split(None, 2)
+            children.setdefault(int(parent), []).append((int(process), name))
     found: dict[int, str] = {}
     left = [pid]
     while left:
@@ -72,7 +74,8 @@ def test_what_listens_and_is_no_head_is_one_line():
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", ["ray::RemoteActor", "raylet", "gcs_server"])
 def test_training_outlives_the_kill_of_an_actor_and_of_the_head(victim):
-    agent, killed, begun = agent_for(), [], time.monotonic()
+    killed: list[int] = []
+    agent, begun = agent_for(), time.monotonic()
 
     def hurt(agent, metrics):
         if not killed and agent.updates >= 20:

@@ -93,15 +93,21 @@ def test_targets_follow_at_their_rate():
 
 
 def test_targets_of_the_critics_by_hand(monkeypatch):
-    agent, given = agent_for("Pendulum-v1", batch_size=2), []
+    agent = agent_for("Pendulum-v1", batch_size=2)
+    given: list[float] = []
     seen = np.zeros((2, 3), np.float32)
     rewards, discounts = np.array([1.0, 2.0], np.float32), np.array([0.5, 0.0], np.float32)  # the second is terminal
     drawn = Transitions(seen, np.zeros((2, 1), np.float32), rewards, seen, discounts, None)
     monkeypatch.setattr(agent.replay, "sample", lambda count, rng: drawn)
     monkeypatch.setattr(agent.policy, "worth", lambda observations, actions: np.array([10.0, 99.0], np.float32))
-    monkeypatch.setattr(agent.policy, "fit", lambda seen, taken, targets, rng: given.append(targets) or 0.0)
+
+    def fit(observations, actions, targets, rng):
+        given.extend(targets)
+        return 0.0
+
+    monkeypatch.setattr(agent.policy, "fit", fit)
     agent._update(np.random.default_rng(0))
-    np.testing.assert_allclose(given[0], [1 + 0.5 * 10, 2])
+    np.testing.assert_allclose(given, [1 + 0.5 * 10, 2])
 
 
 def test_continuous_actions():
