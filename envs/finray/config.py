@@ -39,7 +39,7 @@ class FinRayConfig(MadeById):
     base_damping: float = 0.02
     bending_damping: float = 0.004
     bend: float = 0.05
-    power_limit: float = 0.5
+    power_limit: float = 1.0
     penalty: float = 1.0
     epsilon: float = 0.5
 

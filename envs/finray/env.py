@@ -71,7 +71,7 @@ class FinRayEnv(BatchedEnv):
     | base_damping | 0.02 | moment at the base by rate |
     | bending_damping | 0.004 | of the ray (Kelvin-Voigt) |
     | bend | 0.05 | rad, of a start, at most |
-    | power_limit | 0.5 | of "limited-thrust" |
+    | power_limit | 1.0 | of "limited-thrust" |
     | penalty | 1.0 | of "limited-thrust" |
     | epsilon | 0.5 | of "efficiency" |
 

@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -15,7 +16,7 @@ def play(config, actions, seed=0):
     """Total reward, thrust and work of each step, and the last info."""
     env = config.make()
     env.reset(seed=seed)
-    motion, total, found = env.unwrapped.batch.rays.motion, 0.0, []
+    motion, total, found = env.get_wrapper_attr("batch").rays.motion, 0.0, []
     for action in actions:
         _, reward, terminated, truncated, info = env.step(np.array([action], np.float32))
         total += reward
@@ -68,7 +69,7 @@ def test_what_is_seen():
     assert info["instance"] == "bent"
     np.testing.assert_allclose(seen[:5], 0.2 * np.array([0.1, 0.3, 0.5, 0.7, 0.9]), rtol=1e-6)
     np.testing.assert_array_equal(seen[5:], [0] * 16 + [1])
-    motion = env.unwrapped.batch.rays.motion
+    motion = env.get_wrapper_attr("batch").rays.motion
     forces = []
     for step in range(6):
         seen, *_ = env.step(np.array([0.3], np.float32))
@@ -96,7 +97,7 @@ def test_a_ray_that_diverges_ends_the_episode_with_a_reason():
     assert not truncated
     assert info["reason"].startswith("a link turned by over 3.14 rad")
     np.testing.assert_array_equal(seen[:11], before[:11])
-    assert total == pytest.approx(env.unwrapped.batch.thrust_work[0] / 10)
+    assert total == pytest.approx(env.get_wrapper_attr("batch").thrust_work[0] / 10)
     # the batched environment goes on with the others, and with this one after a reset
     vector = config.make_vec(2)
     vector.reset(seed=0)
@@ -115,7 +116,7 @@ def test_a_ray_that_diverges_ends_the_episode_with_a_reason():
 
 
 def test_actions_outside_are_refused_and_change_nothing():
-    env = FinRayConfig().make().unwrapped
+    env: Any = FinRayConfig().make().unwrapped
     env.reset(seed=0)
     kept = env.batch.rays.motion.angle.copy()
     for action in (1.01, -2.0, math.nan):
@@ -130,7 +131,7 @@ def test_starts_are_small_and_of_the_seed():
     env = FinRayConfig(bend=0.05).make()
     for seed in range(20):
         env.reset(seed=seed)
-        bends.append(env.unwrapped.batch.instances[0].bend)
+        bends.append(env.get_wrapper_attr("batch").instances[0].bend)
     assert np.abs(bends).max() <= 0.05
     assert np.abs(bends).max() > 0.03
     assert len({float(b[-1]) for b in bends}) == 20
