@@ -45,5 +45,4 @@ def shipped_sinusoid(objective: str, steps: int, control_step: float) -> Sinusoi
     best = json.loads(SHIPPED.read_text())["best"].get(objective) if SHIPPED.exists() else None
     if best is None:
         return None
-    numbers = (best[name] for name in ("amplitude", "frequency", "phase", "bias"))
-    return Sinusoid(*map(float, numbers), steps, control_step)
+    return Sinusoid(best["amplitude"], best["frequency"], best["phase"], best["bias"], steps, control_step)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.integrate import solve_ivp
-from scipy.optimize import brentq
+from scipy.integrate import solve_ivp  # type: ignore[import-untyped]
+from scipy.optimize import brentq  # type: ignore[import-untyped]
 
 from optgap.co.core import InputError
 from optgap.envs.finray.chain import Chain, Ray
@@ -13,7 +13,8 @@ from optgap.envs.finray.chain import Chain, Ray
 
 def frequency_of(chain: Chain, dt: float, periods: int) -> float:
     """Angular frequency of the bend between first and last link (a free turn is none), from its zero crossings."""
-    crossings, time, before = [], 0.0, chain.angle[-1] - chain.angle[0]
+    crossings: list[float] = []
+    time, before = 0.0, chain.angle[-1] - chain.angle[0]
     while len(crossings) < 2 * periods + 1:
         chain.advance(dt)
         time += dt

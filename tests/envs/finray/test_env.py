@@ -70,7 +70,7 @@ def test_what_is_seen():
     np.testing.assert_allclose(seen[:5], 0.2 * np.array([0.1, 0.3, 0.5, 0.7, 0.9]), rtol=1e-6)
     np.testing.assert_array_equal(seen[5:], [0] * 16 + [1])
     motion = env.get_wrapper_attr("batch").rays.motion
-    forces = []
+    forces: list[float] = []
     for step in range(6):
         seen, *_ = env.step(np.array([0.3], np.float32))
         forces = [motion.thrust[0] / 2, motion.lateral[0] / 2, *forces]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import hankel2
+from scipy.special import hankel2  # type: ignore[import-untyped]
 
 from optgap.co.core import InputError
 from optgap.envs.finray import thin_aerofoil
