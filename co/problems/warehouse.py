@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from optgap.co.core import InputError
-from optgap.co.problems.path_planning import F64, distances_to_boxes
+from optgap.co.problems.path_planning import F64, LARGEST, SMALLEST, distances_to_boxes
 
 CLEARANCE = 0.2  # m between a vehicle that starts, or a target, and the nearest box or wall
 BESIDE = 0.1  # m between another vehicle and the shelf that it drives round
 OTHER_SPEED = (0.3, 0.6)  # m/s, drawn for each other vehicle
+MOST = 300  # rows, columns or vehicles: 90,000 shelves take a second
 DRAWS = 1000  # of a start or a target before giving up
 
 
@@ -50,19 +51,25 @@ def warehouse(
         InputError: an argument out of range, or no room for start and target.
     """
     widest = 2 * max(radius, other_radius) + CLEARANCE
-    for what, value, least in (
-        ("rows", rows, 1),
-        ("columns", columns, 1),
-        ("aisle", aisle, widest),
-        ("shelf_length", shelf_length, 4 * (other_radius + BESIDE)),
-        ("shelf_depth", shelf_depth, 0.1),
-        ("missing", missing, 0.0),
-        ("vehicles", vehicles, 0),
+    for what, value, least, most in (
+        ("radius", radius, SMALLEST, LARGEST),
+        ("other_radius", other_radius, SMALLEST, LARGEST),
+        ("rows", rows, 1, MOST),
+        ("columns", columns, 1, MOST),
+        ("aisle", aisle, widest, LARGEST),
+        ("shelf_length", shelf_length, 4 * (other_radius + BESIDE), LARGEST),
+        ("shelf_depth", shelf_depth, 0.1, LARGEST),
+        ("missing", missing, 0.0, 1.0),
+        ("vehicles", vehicles, 0, MOST),
     ):
-        if not least <= value < np.inf or (what in ("rows", "columns", "vehicles") and value != int(value)):
-            raise InputError(f"warehouse: {what} is {value}; expected at least {least:g}")
-    if not missing < 1:
+        if not least <= value <= most:
+            raise InputError(f"warehouse: {what} is {value}; expected a number from {least:g} to {most:g}")
+        if most == MOST and not isinstance(value, int | np.integer):
+            raise InputError(f"warehouse: {what} is {value}; expected a whole number")
+    if missing == 1:
         raise InputError(f"warehouse: missing is {missing}; expected a probability below 1")
+    if not isinstance(one_way, bool | np.bool_):
+        raise InputError(f"warehouse: one_way is {one_way!r}; expected true or false")
     width = columns * shelf_length + (columns + 1) * aisle
     height = rows * shelf_depth + (rows + 1) * aisle
     bounds = np.array([0.0, 0.0, width, height])

@@ -44,7 +44,7 @@ class AGVConfig(MadeById):
     def __post_init__(self) -> None:
         choices = {"scene": tuple(SCENES), "kinematics": ("differential", "car"), "collision": ("stop", "end")}
         for name, known in choices.items():
-            if getattr(self, name) not in known:
+            if not isinstance(getattr(self, name), str) or getattr(self, name) not in known:
                 raise InputError(f"{name} is {getattr(self, name)!r}; expected one of {', '.join(known)}")
         for name in ("dt", "lidar_range"):
             value = getattr(self, name)

@@ -78,7 +78,7 @@ class MazeConfig(MadeById):
             raise InputError(f"size is {self.size}; expected an odd number from {MAZE_SIZES[0]} to {MAZE_SIZES[1]}")
         require_whole("maze_seed", self.maze_seed, 0, np.inf, none=True)
         require_whole("max_steps", self.max_steps, 1, STEPS_LIMIT, none=True)
-        if self.loops != 0:
+        if not (isinstance(self.loops, int | float) and self.loops == 0):
             require_number("loops", self.loops, 0, 1)
         if not isinstance(self.goal, bool):
             raise InputError(f"goal is {self.goal!r}; expected true or false")

@@ -92,8 +92,13 @@ def test_parameters_of_a_warehouse() -> None:
     assert made.bounds.tolist() == [0, 0, 4 * 4 + 5 * 2, 3 * 1 + 4 * 2]
     rng = np.random.default_rng(0)
     for changes, says in (
-        ({"aisle": 0.5}, "aisle is 0.5; expected at least 0.8"),
-        ({"rows": 0}, "rows is 0"),
+        ({"aisle": 0.5}, "aisle is 0.5; expected a number from 0.8 to 100000"),
+        ({"rows": 0}, "rows is 0; expected a number from 1 to 300"),
+        ({"columns": 10**30}, "columns is 1000000000000000000000000000000; expected a number from 1 to 300"),
+        ({"rows": 2.0}, "rows is 2.0; expected a whole number"),
+        ({"radius": -np.inf}, "radius is -inf; expected a number from 1e-06"),
+        ({"aisle": 1e5}, "bounds of shape .*up to 100000"),
+        ({"one_way": "no"}, "one_way is 'no'; expected true or false"),
         ({"rows": "a"}, "scene warehouse: rows is 'a'; expected a number"),
         ({"radius": None}, "radius is None; expected a number"),
         ({"max_speed": "a"}, "max_speed is 'a'; expected a number"),
