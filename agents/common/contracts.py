@@ -86,6 +86,7 @@ AGENTS.register("gnn-ppo", AgentEntry("optgap.agents.ppo.agent:PPO", "optgap.age
 AGENTS.register("gnn-slim", AgentEntry("optgap.agents.slim.agent:SLIM", "optgap.agents.slim.config:SLIMConfig"))
 AGENTS.register("gnn-pomo", AgentEntry("optgap.agents.pomo.agent:POMO", "optgap.agents.pomo.config:POMOConfig"))
 AGENTS.register("sb3-ppo", AgentEntry("optgap.agents.sb3.agent:SB3PPO", "optgap.agents.sb3.config:SB3PPOConfig"))
+AGENTS.register("sb3-sac", AgentEntry("optgap.agents.sb3.sac:SB3SAC", "optgap.agents.sb3.sac_config:SB3SACConfig"))
 AGENTS.register("bq", AgentEntry("optgap.agents.bq.agent:BQ", "optgap.agents.bq.config:BQConfig"))
 AGENTS.register(
     "bq-sil", AgentEntry("optgap.agents.bq.self_improvement:SelfImprovingBQ", "optgap.agents.bq.config:SILConfig")
