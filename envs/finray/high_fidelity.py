@@ -7,8 +7,9 @@ them, streams and collides the fluid, and moves the chain by the opposite forces
 light body to an incompressible fluid is unstable at any time step, because the fluid's added mass answers at once. Here it
 does not: the fluid is slightly compressible, and within one step the body meets only the fluid under the smoothed delta
 function, a layer of ``GAIN`` = 2 cells, with its own ``mass * cells`` of fluid (van Brummelen, J. Appl. Mech. 76 (2009)
-021206, on both kinds of fluid). So the coupling is stable without sub-iterations where the latter is above 2 (measured: 2.9
-runs, 1.9 diverges), at any stiffness, bending being implicit; below ``MASS_LIMIT`` cells a ray is refused.
+021206, on both kinds of fluid). So the coupling is stable without sub-iterations where the latter is above 2 (measured
+with the gain alone: 2.9 runs, 1.9 diverges), at any stiffness, bending being implicit; a ray below ``MASS_LIMIT`` cells is
+refused.
 """
 
 from __future__ import annotations
@@ -27,13 +28,14 @@ from optgap.envs.finray.immersed_boundary import Markers, advance_around, advanc
 from optgap.envs.finray.lattice_boltzmann import F32, F64, VELOCITY_LIMIT, Flow, Lattice
 
 MASS_LIMIT = 4.0  # least mass per length, in cells of fluid
+DENSITY_LIMIT = 0.3  # of the cells around the ray, from 1: pressures of some 100 rho U^2
 SPEED_LIMIT = 0.3  # of a point, cells a step: half of the speed of sound
 
 REASONS = (
     "",
     "the ray left the flow's domain",
     f"a point of the ray moved at over SPEED_LIMIT = {SPEED_LIMIT:g} cells a step",
-    "the forces of the flow are not finite",
+    f"the flow's density around the ray is off by over DENSITY_LIMIT = {DENSITY_LIMIT:g}",
 )
 
 
@@ -56,7 +58,7 @@ class HighFidelityConfig:
 
     cells: int = 48
     reynolds: float = 500.0
-    lattice_velocity: float = 0.06
+    lattice_velocity: float = 0.05
     upstream: float = 2.0
     downstream: float = 4.0
     height: float = 4.0
@@ -135,7 +137,7 @@ class HighFidelity:
         self._body = markers(self.flow, straight, np.ones(links))
         steps = round(config.settling * links / config.velocity)
         advance_fixed(self.flow, self._body, steps)
-        self._settled = self.flow.populations[self.flow.now].copy()
+        self._settled = self.flow.populations[self.flow.now].copy(), self._body.force.copy()
         self.reason = ""
 
     def reset(self, bend: Any = None) -> None:
@@ -156,7 +158,7 @@ class HighFidelity:
         self.angle[:] = np.interp(middles, np.linspace(0, 1, len(bend)), bend)
         self.rate[:] = 0.0
         self.flow.now, self.reason = 0, ""
-        self.flow.populations[:] = self._settled
+        self.flow.populations[:], self._body.force[:] = self._settled
 
     def advance(self, moment: float, end: float | None = None) -> Advance:
         """One control step with the base moment going linearly from ``moment`` to ``end`` (by default constant).
@@ -175,7 +177,7 @@ class HighFidelity:
         before = self.angle.copy(), self.rate.copy()
         sums = np.zeros(3)
         code = _advance_coupled(
-            flow.populations, flow.now, flow.rows, *lattice.rates, self._body, config.ray, self.angle, self.rate,
+            flow.populations, flow.now, flow.rows, *lattice.rates, lattice.outlet, self._body, config.ray, self.angle, self.rate,
             self._chain, self.base, lattice.velocity, float(moment), float(end), config.steps, sums,
         )  # fmt: skip
         if code:
@@ -218,6 +220,7 @@ def _advance_coupled(
     rows: F32,
     even: float,
     odd: float,
+    outlet: int,
     body: Markers,
     ray: Ray,
     angle: F64,
@@ -243,7 +246,7 @@ def _advance_coupled(
                 if not abs(body.velocity[k, a]) <= SPEED_LIMIT:  # NaN compares false
                     return 2
         source, target = populations[(now + step) % 2], populations[(now + step + 1) % 2]
-        if not advance_around(source, target, rows, even, odd, False, body):
+        if not advance_around(source, target, rows, even, odd, outlet, body):
             return 1
         thrust = lateral = 0.0
         for k in range(links):
@@ -251,8 +254,9 @@ def _advance_coupled(
                 chain.force[k, a] = -unit * body.force[k, a]
             thrust -= chain.force[k, 0]
             lateral += chain.force[k, 1]
-        if not (abs(thrust) < math.inf and abs(lateral) < math.inf):
-            return 3
+        for k in range(links):
+            if not abs(body.rho[body.near[k, 4]] - 1.0) <= DENSITY_LIMIT:
+                return 3
         moment = start + (end - start) * (step + 0.5) / steps
         first = angle[0]
         advance_chain(ray, angle, rate, chain.force, moment, 0.0, dt, chain.work)
@@ -261,5 +265,5 @@ def _advance_coupled(
         sums[2] += moment * (angle[0] - first) / dt
     for k in range(links):
         if not (abs(angle[k]) < math.inf and abs(rate[k]) < math.inf):
-            return 3
+            return 2
     return 0

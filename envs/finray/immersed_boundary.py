@@ -1,7 +1,6 @@
 """Bodies in a lattice-Boltzmann flow: points on their surface force the fluid to move with them.
 
-Direct forcing: a step's force is what takes the fluid, as it streams in, to the velocity of the points; once a step, what
-slip is left goes in the next ones. Interpolation and spreading share one smoothed delta function. Sources: Uhlmann, J.
+Direct forcing: the force is what takes the fluid, as it streams in, to the velocity of the points. Interpolation and spreading share one smoothed delta function. Sources: Uhlmann, J.
 Comput. Phys. 209 (2005) 448 (direct forcing by points); Kang & Hassan, Int. J. Numer. Meth. Fluids 66 (2011) 1132 (in
 lattice Boltzmann); Roma, Peskin & Berger, J. Comput. Phys. 153 (1999) 509 (the delta function over three cells).
 """
@@ -28,11 +27,12 @@ from optgap.envs.finray.lattice_boltzmann import (
     moments,
 )
 
-# Force by slip, for each cell of surface. A force that is uniform along the body comes back halved by spreading and
-# interpolating (the sum of the delta function's squares is 1/2): with 2, one step ends such a slip. Twice as much, so that
-# the mean of the velocities before and after the force has no slip, swings the fluid from one side to the other in every
-# step: harmless around a body at rest, unstable around a light moving one.
-GAIN = 2.0
+# Force by slip, for each cell of surface, and what is kept of the last step's force. The fluid's velocity is the mean of
+# those before and after the force (Guo). For it to have no slip, a force that is uniform along the body must be 4 x the slip
+# before it, since spreading and interpolating halve it (the sum of the delta function's squares is 1/2). Done at once, this
+# swings the fluid from one side to the other in every step: harmless around a body at rest, unstable around a light moving
+# one. 2 x the slip and half of the last force are the same for slow forces, and a third of it for that swing.
+GAIN, KEPT = 2.0, 0.5
 
 # The forces reach beyond the surface, so that a body acts like a larger one. Points this far inside of it, cells, make up
 # for that (Breugem, J. Comput. Phys. 231 (2012) 4469, for the same delta function).
@@ -100,7 +100,7 @@ def advance_fixed(flow: Flow, body: Markers, steps: int) -> F64:
     """So many steps of a flow around a body at rest; returns the force of the fluid on it after each, (steps, 2)."""
     found = np.zeros((steps, 2))
     even, odd = flow.lattice.rates
-    _advance_fixed(flow.populations, flow.now, flow.rows, even, odd, flow.lattice.periodic, body, found)
+    _advance_fixed(flow.populations, flow.now, flow.rows, even, odd, flow.lattice.outlet, body, found)
     flow.now = (flow.now + steps) % 2
     return found
 
@@ -158,8 +158,8 @@ def find_force(source: F32, body: Markers, count: int) -> None:
             c, w = body.near[k, a], body.weight[k, a]
             ux += w * body.momentum[c, 0] / body.rho[c]
             uy += w * body.momentum[c, 1] / body.rho[c]
-        fx = GAIN * body.length[k] * (body.velocity[k, 0] - ux)
-        fy = GAIN * body.length[k] * (body.velocity[k, 1] - uy)
+        fx = KEPT * body.force[k, 0] + GAIN * body.length[k] * (body.velocity[k, 0] - ux)
+        fy = KEPT * body.force[k, 1] + GAIN * body.length[k] * (body.velocity[k, 1] - uy)
         body.force[k, 0], body.force[k, 1] = fx, fy
         for a in range(9):
             c, w = body.near[k, a], body.weight[k, a]
@@ -168,7 +168,7 @@ def find_force(source: F32, body: Markers, count: int) -> None:
 
 
 @njit(cache=True, **KERNEL)
-def advance_around(source: F32, target: F32, rows: F32, even: float, odd: float, periodic: bool, body: Markers) -> bool:
+def advance_around(source: F32, target: F32, rows: F32, even: float, odd: float, outlet: int, body: Markers) -> bool:
     """One step of a flow around a body whose ``place`` and ``velocity`` are set; fills its ``force``.
 
     Returns:
@@ -178,23 +178,23 @@ def advance_around(source: F32, target: F32, rows: F32, even: float, odd: float,
     if count < 0:
         return False
     find_force(source, body, count)
-    collide_and_stream(source, target, rows, even, odd)
+    collide_and_stream(source, target, rows, even, odd, outlet)
     for c in range(count):
         rho, fx, fy = body.rho[c], body.push[c, 0], body.push[c, 1]
         ux, uy = (body.momentum[c, 0] + 0.5 * fx) / rho, (body.momentum[c, 1] + 0.5 * fy) / rho
         collide_with_force(source, target, body.cell[c, 0], body.cell[c, 1], rho, ux, uy, fx, fy, even, odd)
-    close_sides(target, periodic)
+    close_sides(target, outlet == 0)
     release(body, count)
     return True
 
 
 @njit(cache=True, **KERNEL)
 def _advance_fixed(
-    populations: F32, now: int, rows: F32, even: float, odd: float, periodic: bool, body: Markers, found: F64
+    populations: F32, now: int, rows: F32, even: float, odd: float, outlet: int, body: Markers, found: F64
 ) -> None:
     for step in range(len(found)):
         source, target = populations[(now + step) % 2], populations[(now + step + 1) % 2]
-        advance_around(source, target, rows, even, odd, periodic, body)
+        advance_around(source, target, rows, even, odd, outlet, body)
         for k in range(len(body.force)):
             found[step, 0] -= body.force[k, 0]
             found[step, 1] -= body.force[k, 1]

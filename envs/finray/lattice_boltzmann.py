@@ -28,10 +28,14 @@ EX = (0, 1, -1, 0, 0, 1, -1, 1, -1)
 EY = (0, 0, 0, 1, -1, 1, -1, -1, 1)
 WEIGHT = (4 / 9, 1 / 9, 1 / 9, 1 / 9, 1 / 9, 1 / 36, 1 / 36, 1 / 36, 1 / 36)
 
-# Relaxation rate of the odd moments, which no body force or viscosity asks for. At 1 they are at equilibrium after every
-# collision. With the rate of the "magic" product 1/4, far below 1 at these viscosities, the sides of the free stream let
-# disturbances grow (a wave along the inlet, within some ten lengths over velocity).
-ODD_RATE = 1.0
+# Relaxation rate of the odd moments, free in theory. At the low viscosities of interest, rates of 1 or less are unstable:
+# those of the "magic" products let a wave grow along the inlet, and 1 the strong vortices of a fast ray (tried: 0.25 to 1.8).
+ODD_RATE = 1.6
+
+# Share of the columns, on the right, at a relaxation time of 1, so at a viscosity of 1/6: strong vortices that leave would
+# else make the outlet unstable.
+OUTLET_SHARE = 0.1
+
 VELOCITY_LIMIT = 0.12  # of the oncoming flow, cells a step: errors of compressibility grow with its square
 VISCOSITY_LIMIT = 1 / 600  # cells^2 a step; a relaxation time of 0.505
 CELL_REYNOLDS_LIMIT = 25.0  # velocity over viscosity, cells and steps
@@ -85,6 +89,11 @@ class Lattice:
         return 0.5 + 3 * self.viscosity
 
     @property
+    def outlet(self) -> int:
+        """Columns on the right that are at equilibrium in every step; none of a periodic flow."""
+        return 0 if self.periodic else max(1, round(OUTLET_SHARE * self.width))
+
+    @property
     def rates(self) -> tuple[float, float]:
         """Relaxation rates of even and odd moments, 1/step."""
         return 1 / self.relaxation_time, ODD_RATE
@@ -125,7 +134,7 @@ class Flow:
     def advance(self, steps: int) -> None:
         """So many steps without a body."""
         even, odd = self.lattice.rates
-        advance_free(self.populations, self.now, steps, self.rows, even, odd, self.lattice.periodic)
+        advance_free(self.populations, self.now, steps, self.rows, even, odd, self.lattice.outlet)
         self.now = (self.now + steps) % 2
 
     def fields(self) -> tuple[F64, F64, F64]:
@@ -206,36 +215,45 @@ def _relax_rest(out: F32, f: F32, base: F32, even: float) -> None:
 
 
 @njit(cache=True, **SWEEP)
-def collide_and_stream(source: F32, target: F32, rows: F32, even: float, odd: float) -> None:
+def _collide_row(source: F32, target: F32, rows: F32, y: int, a: int, b: int, even: float, odd: float) -> None:
+    """Columns a + 1 to b of row y."""
+    rho, ux, uy, base = rows[0, a:b], rows[1, a:b], rows[2, a:b], rows[3, a:b]
+    f0 = source[0, y, a + 1 : b + 1]
+    f1, f2 = source[1, y, a:b], source[2, y, a + 2 : b + 2]
+    f3, f4 = source[3, y - 1, a + 1 : b + 1], source[4, y + 1, a + 1 : b + 1]
+    f5, f6 = source[5, y - 1, a:b], source[6, y + 1, a + 2 : b + 2]
+    f7, f8 = source[7, y + 1, a:b], source[8, y - 1, a + 2 : b + 2]
+    _sum_five(base, f0, f1, f2, f3, f4)
+    _sum_five(rho, base, f5, f6, f7, f8)
+    _difference(ux, f1, f2, f5, f6, f7, f8)
+    _difference(uy, f3, f4, f5, f6, f8, f7)
+    _velocities(rho, ux, uy, base)
+    _relax_rest(target[0, y, a + 1 : b + 1], f0, base, even)
+    _relax(target[1, y, a + 1 : b + 1], f1, f2, rho, base, ux, uy, 1.0, 0.0, WEIGHT[1], even, odd)
+    _relax(target[2, y, a + 1 : b + 1], f2, f1, rho, base, ux, uy, -1.0, 0.0, WEIGHT[1], even, odd)
+    _relax(target[3, y, a + 1 : b + 1], f3, f4, rho, base, ux, uy, 0.0, 1.0, WEIGHT[1], even, odd)
+    _relax(target[4, y, a + 1 : b + 1], f4, f3, rho, base, ux, uy, 0.0, -1.0, WEIGHT[1], even, odd)
+    _relax(target[5, y, a + 1 : b + 1], f5, f6, rho, base, ux, uy, 1.0, 1.0, WEIGHT[5], even, odd)
+    _relax(target[6, y, a + 1 : b + 1], f6, f5, rho, base, ux, uy, -1.0, -1.0, WEIGHT[5], even, odd)
+    _relax(target[7, y, a + 1 : b + 1], f7, f8, rho, base, ux, uy, 1.0, -1.0, WEIGHT[5], even, odd)
+    _relax(target[8, y, a + 1 : b + 1], f8, f7, rho, base, ux, uy, -1.0, 1.0, WEIGHT[5], even, odd)
+
+
+@njit(cache=True, **SWEEP)
+def collide_and_stream(source: F32, target: F32, rows: F32, even: float, odd: float, outlet: int) -> None:
     """One step without forces: the populations that stream into every inner cell collide there.
 
     Args:
         source, target: (9, height + 2, width + 2) before and after; ghosts of ``source`` hold what streams in.
         rows: (4, width) scratch.
         even, odd: relaxation rates.
+        outlet: columns on the right that go to equilibrium in every step.
     """
-    height, width = source.shape[1] - 2, source.shape[2] - 2
-    rho, ux, uy, base = rows[0], rows[1], rows[2], rows[3]
+    height, inner = source.shape[1] - 2, source.shape[2] - 2 - outlet
     for y in range(1, height + 1):
-        f0 = source[0, y, 1 : width + 1]
-        f1, f2 = source[1, y, 0:width], source[2, y, 2 : width + 2]
-        f3, f4 = source[3, y - 1, 1 : width + 1], source[4, y + 1, 1 : width + 1]
-        f5, f6 = source[5, y - 1, 0:width], source[6, y + 1, 2 : width + 2]
-        f7, f8 = source[7, y + 1, 0:width], source[8, y - 1, 2 : width + 2]
-        _sum_five(base, f0, f1, f2, f3, f4)
-        _sum_five(rho, base, f5, f6, f7, f8)
-        _difference(ux, f1, f2, f5, f6, f7, f8)
-        _difference(uy, f3, f4, f5, f6, f8, f7)
-        _velocities(rho, ux, uy, base)
-        _relax_rest(target[0, y, 1 : width + 1], f0, base, even)
-        _relax(target[1, y, 1 : width + 1], f1, f2, rho, base, ux, uy, 1.0, 0.0, WEIGHT[1], even, odd)
-        _relax(target[2, y, 1 : width + 1], f2, f1, rho, base, ux, uy, -1.0, 0.0, WEIGHT[1], even, odd)
-        _relax(target[3, y, 1 : width + 1], f3, f4, rho, base, ux, uy, 0.0, 1.0, WEIGHT[1], even, odd)
-        _relax(target[4, y, 1 : width + 1], f4, f3, rho, base, ux, uy, 0.0, -1.0, WEIGHT[1], even, odd)
-        _relax(target[5, y, 1 : width + 1], f5, f6, rho, base, ux, uy, 1.0, 1.0, WEIGHT[5], even, odd)
-        _relax(target[6, y, 1 : width + 1], f6, f5, rho, base, ux, uy, -1.0, -1.0, WEIGHT[5], even, odd)
-        _relax(target[7, y, 1 : width + 1], f7, f8, rho, base, ux, uy, 1.0, -1.0, WEIGHT[5], even, odd)
-        _relax(target[8, y, 1 : width + 1], f8, f7, rho, base, ux, uy, -1.0, 1.0, WEIGHT[5], even, odd)
+        _collide_row(source, target, rows, y, 0, inner, even, odd)
+        if outlet > 0:
+            _collide_row(source, target, rows, y, inner, inner + outlet, 1.0, 1.0)
 
 
 @njit(cache=True, **KERNEL)
@@ -257,12 +275,12 @@ def close_sides(populations: F32, periodic: bool) -> None:
 
 
 @njit(cache=True, **KERNEL)
-def advance_free(populations: F32, now: int, steps: int, rows: F32, even: float, odd: float, periodic: bool) -> None:
+def advance_free(populations: F32, now: int, steps: int, rows: F32, even: float, odd: float, outlet: int) -> None:
     """So many steps of (2, 9, height + 2, width + 2) from buffer ``now``."""
     for step in range(steps):
         source, target = populations[(now + step) % 2], populations[(now + step + 1) % 2]
-        collide_and_stream(source, target, rows, even, odd)
-        close_sides(target, periodic)
+        collide_and_stream(source, target, rows, even, odd, outlet)
+        close_sides(target, outlet == 0)
 
 
 @njit(cache=True, **INLINED)
