@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol, cast
 
 import gymnasium as gym
@@ -135,6 +135,12 @@ def batch_from(options_class: Any, copies: int, arguments: dict[str, Any]) -> Ep
     return cast(EpisodeBatch, options_class(**arguments).batch(copies))
 
 
+def require_options(options: Any) -> None:
+    """Raise :class:`InputError` unless the options of a reset are named ones, or None."""
+    if not isinstance(options, Mapping | None):
+        raise InputError(f"options is {options!r}; expected a dictionary")
+
+
 def read_actions(space: spaces.Space[Any], actions: Any, copies: int) -> NDArray[Any]:
     """What ``EpisodeBatch.step`` takes: (B,) int64 for a ``Discrete`` space, (B, n) float64 for a ``Box``.
 
@@ -181,6 +187,7 @@ class BatchedEnv(gym.Env[Any, Any]):
         self._all, self._none = np.ones(1, np.bool_), np.zeros(1, np.bool_)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        require_options(options)
         super().reset(seed=seed)
         if options and "instances" in options:
             raise InputError('options has the key "instances"; a single environment takes "instance"')
@@ -195,7 +202,8 @@ class BatchedEnv(gym.Env[Any, Any]):
         if self.batch.instances[0] is None or self.batch.done[0]:
             raise gym.error.ResetNeeded("call reset before step: no episode is under way")
         if isinstance(self.action_space, spaces.Discrete) and not self.action_space.contains(action):
-            raise InvalidActionError(f"action is {action!r}; expected an integer of {self.action_space}")
+            said = " ".join(repr(action).split())  # an array's is of several lines
+            raise InvalidActionError(f"action is {said}; expected an integer of {self.action_space}")
         self.batch.step(read_actions(self.action_space, [action], 1), self._none)
         truncated = bool(truncations(self.batch, self.truncates)[0])
         terminated = bool(self.batch.done[0]) and not truncated
@@ -259,6 +267,9 @@ class BatchedVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
+        require_options(options)
+        if seed is not None and not isinstance(seed, list | int | np.integer):
+            raise InputError(f"seed is {seed!r}; expected an integer, or one a copy")
         seeds = seed if isinstance(seed, list) else [None if seed is None else seed + i for i in range(self.num_envs)]
         if len(seeds) != self.num_envs:
             raise InputError(f"{len(seeds)} seeds; expected one for each of {self.num_envs} copies")
@@ -272,6 +283,8 @@ class BatchedVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             raise InputError('options has the key "instance"; a vector environment takes "instances", one a copy')
         if options and "instances" in options:
             given = options["instances"]
+            if not isinstance(given, Sequence | np.ndarray):
+                raise InputError(f"instances is {given!r}; expected one for each of {self.num_envs} copies")
             if len(given) != self.num_envs:
                 raise InputError(f"{len(given)} instances; expected one for each of {self.num_envs} copies")
             probe = batch_from(self.options_class, 1, self._arguments)

@@ -6,7 +6,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from optgap.co.core import InputError
+from optgap.co.core import InputError, InvalidActionError
 from optgap.co.problems.slicing import SLICING
 
 ID = "optgap/NetworkSlicing-v0"
@@ -35,3 +35,18 @@ def test_the_key_of_the_other_face_is_refused():
         gym.make_vec(ID, num_envs=2, vectorization_mode="vector_entry_point", **CELL).reset(options={"instance": good})
     with pytest.raises(InputError, match='a single environment takes "instance"'):
         gym.make(ID, **CELL).reset(options={"instances": [good]})
+
+
+def test_resets_that_cannot_be_are_one_line():
+    vector, single = gym.make_vec(ID, num_envs=2, vectorization_mode="vector_entry_point", **CELL), gym.make(ID, **CELL)
+    for env, said in ((vector, "seed is 'a'"), (vector, "options is 3"), (single, "options is 3")):
+        with pytest.raises(InputError, match=f"{said}; expected"):
+            env.reset(**({"seed": "a"} if "seed" in said else {"options": 3}))
+    for given in (3, None):
+        with pytest.raises(InputError, match=f"instances is {given}; expected one for each of 2 copies"):
+            vector.reset(options={"instances": given})
+    sea = gym.make("optgap/DeepSea-v0")
+    sea.reset()
+    with pytest.raises(InvalidActionError, match=r"action is array\(\[\[0\], \[1\]\]\); expected an integer") as error:
+        sea.step(np.array([[0], [1]]))
+    assert "\n" not in str(error.value)
