@@ -11,7 +11,7 @@ from optgap.agents.asynchronous.config import AsynchronousSettings
 from optgap.agents.asynchronous.messages import Assignment, Ended, Mail, Published
 from optgap.agents.asynchronous.player import Player
 
-BLINK = 0.002  # seconds between two looks into a full queue
+BLINK = 0.01  # seconds between two looks into a full queue
 SHORT = 0.5  # seconds that an actor may take to close its environments while the others play
 PATIENCE = 3.0  # seconds that it may take at the end
 
