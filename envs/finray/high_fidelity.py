@@ -28,7 +28,7 @@ from optgap.envs.finray.immersed_boundary import Markers, advance_around, advanc
 from optgap.envs.finray.lattice_boltzmann import F32, F64, VELOCITY_LIMIT, Flow, Lattice
 
 MASS_LIMIT = 4.0  # least mass per length, in cells of fluid
-DENSITY_LIMIT = 0.3  # of the cells around the ray, from 1: pressures of some 100 rho U^2
+DENSITY_LIMIT = 0.3  # of the cells around the ray, from 1; 0.1 is a pressure of 13 rho U^2 at a velocity of 0.05
 SPEED_LIMIT = 0.3  # of a point, cells a step: half of the speed of sound
 
 REASONS = (
@@ -138,6 +138,7 @@ class HighFidelity:
         steps = round(config.settling * links / config.velocity)
         advance_fixed(self.flow, self._body, steps)
         self._settled = self.flow.populations[self.flow.now].copy(), self._body.force.copy()
+        self._ray = Ray(*map(float, config.ray))  # whole numbers would be compiled for once more
         self.reason = ""
 
     def reset(self, bend: Any = None) -> None:
@@ -177,7 +178,7 @@ class HighFidelity:
         before = self.angle.copy(), self.rate.copy()
         sums = np.zeros(3)
         code = _advance_coupled(
-            flow.populations, flow.now, flow.rows, *lattice.rates, lattice.outlet, self._body, config.ray, self.angle, self.rate,
+            flow.populations, flow.now, flow.rows, *lattice.rates, lattice.outlet, self._body, self._ray, self.angle, self.rate,
             self._chain, self.base, lattice.velocity, float(moment), float(end), config.steps, sums,
         )  # fmt: skip
         if code:

@@ -1,8 +1,9 @@
 """Bodies in a lattice-Boltzmann flow: points on their surface force the fluid to move with them.
 
-Direct forcing: the force is what takes the fluid, as it streams in, to the velocity of the points. Interpolation and spreading share one smoothed delta function. Sources: Uhlmann, J.
-Comput. Phys. 209 (2005) 448 (direct forcing by points); Kang & Hassan, Int. J. Numer. Meth. Fluids 66 (2011) 1132 (in
-lattice Boltzmann); Roma, Peskin & Berger, J. Comput. Phys. 153 (1999) 509 (the delta function over three cells).
+Direct forcing: the force is what takes the fluid, as it streams in, to the velocity of the points. Interpolation and
+spreading share one smoothed delta function. Sources: Uhlmann, J. Comput. Phys. 209 (2005) 448 (direct forcing by points);
+Kang & Hassan, Int. J. Numer. Meth. Fluids 66 (2011) 1132 (in lattice Boltzmann); Roma, Peskin & Berger, J. Comput. Phys.
+153 (1999) 509 (the delta function over three cells).
 """
 
 from __future__ import annotations
