@@ -20,7 +20,7 @@ class FinRayEnv(BatchedEnv):
     Two fidelities have the same ray, observations, actions and rewards. ``fidelity="surrogate"``: ten rigid links in fluid
     forces of unsteady thin-aerofoil theory and drag, with coefficients fitted to the other
     (:mod:`optgap.envs.finray.surrogate`). ``fidelity="high"``: 48 links in a lattice-Boltzmann flow with an immersed
-    boundary at Reynolds number 500 (:mod:`optgap.envs.finray.high_fidelity`), some ten thousand times slower; the flow has
+    boundary at Reynolds number 500 (:mod:`optgap.envs.finray.high_fidelity`), thousands of times slower; the flow has
     settled around the straight ray before an episode.
 
     ## Action space
@@ -63,13 +63,13 @@ class FinRayEnv(BatchedEnv):
     | fidelity | "surrogate" | or "high" |
     | objective | "thrust" | or "efficiency", "limited-thrust" |
     | steps | 200 | of an episode |
-    | max_moment | 1.0 | by density x speed^2 x length^2 |
-    | max_rate | 8.0 | of the moment, a time unit |
+    | max_moment | 4.0 | by density x speed^2 x length^2 |
+    | max_rate | 24.0 | of the moment, a time unit |
     | mass | 0.5 | of the ray per length, by density x length |
-    | stiffness | 0.4 | in bending, by density x speed^2 x length^3 |
-    | base_stiffness | 0.5 | of the torsional spring at the base |
-    | base_damping | 0.02 | moment at the base by rate |
-    | bending_damping | 0.004 | of the ray (Kelvin-Voigt) |
+    | stiffness | 3.0 | in bending, by density x speed^2 x length^3 |
+    | base_stiffness | 5.0 | of the torsional spring at the base |
+    | base_damping | 0.05 | moment at the base by rate |
+    | bending_damping | 0.03 | of the ray (Kelvin-Voigt) |
     | bend | 0.05 | rad, of a start, at most |
     | power_limit | 1.0 | of "limited-thrust" |
     | penalty | 1.0 | of "limited-thrust" |

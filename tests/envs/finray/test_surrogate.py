@@ -14,7 +14,7 @@ from optgap.envs.finray.coefficients import FluidCoefficients
 from optgap.envs.finray.surrogate import Surrogate
 
 POTENTIAL = FluidCoefficients()  # the theory: no drag, no stall, all of the suction
-RAY = Ray(0.5, 0.4, 0.5, 0.02, 0.004)
+RAY = Ray(0.5, 3.0, 5.0, 0.05, 0.03)
 
 
 def swim(copies=1, moments=None, **arguments):
@@ -119,21 +119,21 @@ def test_work_of_the_moment_is_stored_or_dissipated(drag):
 
 
 def test_mirrored_actuation_mirrors_the_motion():
-    moments = np.random.default_rng(0).uniform(-0.5, 0.5, 100)
+    moments = np.random.default_rng(0).uniform(-3, 3, 100)
     rays, found = swim(2, np.stack([moments, -moments], 1))
     np.testing.assert_allclose(rays.motion.angle[0], -rays.motion.angle[1], rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(found[:, 0] * [1, -1, 1], found[:, 1], rtol=1e-9, atol=1e-12)
 
 
 def test_a_step_is_of_second_order_in_time():
-    found = [swim(moments=sine(0.5, 1.0, 60), substeps=k)[0].motion.angle[0] for k in (5, 10, 40)]
+    found = [swim(moments=sine(2.0, 1.0, 60), substeps=k)[0].motion.angle[0] for k in (5, 10, 40)]
     coarse, fine = (np.abs(angle - found[2]).max() for angle in found[:2])
     assert fine < 1e-3
     assert 3 < coarse / fine < 6
 
 
 def test_few_links_move_as_many_do():
-    few, many = (swim(moments=sine(1.0, 1.3, 200), links=n, substeps=10) for n in (10, 30))
+    few, many = (swim(moments=sine(4.0, 0.75, 200), links=n, substeps=10) for n in (10, 30))
     tips = [np.sin(rays.motion.angle).mean() for rays, _ in (few, many)]
     assert tips[0] == pytest.approx(tips[1], abs=0.02)
     assert np.maximum(few[1][..., 2], 0).sum() == pytest.approx(np.maximum(many[1][..., 2], 0).sum(), rel=0.05)
@@ -144,9 +144,11 @@ def test_a_ray_at_rest_has_drag_alone():
     np.testing.assert_allclose(found, np.tile([-0.06, 0, 0], (20, 1, 1)), atol=1e-15)
 
 
-def test_stiff_rays_at_high_frequency_swim():
-    _, found = swim(moments=sine(1.0, 1.3, 200))
-    assert found[100:, 0, 0].mean() > 0.05
+def test_strokes_at_the_resonance_swim_and_weak_ones_do_not():
+    _, strong = swim(moments=sine(4.0, 0.75, 200))
+    _, weak = swim(moments=sine(0.5, 0.75, 200))
+    assert strong[100:, 0, 0].mean() > 0.05
+    assert weak[100:, 0, 0].mean() < 0
 
 
 @settings(max_examples=15, deadline=None)
