@@ -10,7 +10,7 @@ import pytest
 
 from optgap.envs.finray.batch import Start
 from optgap.envs.finray.config import FinRayConfig
-from optgap.envs.finray.sinusoid import Sinusoid
+from optgap.envs.finray.sinusoid import SHIPPED, Sinusoid
 
 SMALL = ["env.steps=40", "amplitudes=2", "frequencies=3", "phases=2", "biases=1", "rounds=2", "seeds=5"]
 
@@ -102,6 +102,26 @@ def test_a_sinusoid_tells_the_time_from_what_is_seen():
         assert action[0] == pytest.approx(expected, abs=1e-6)
         seen, *_ = env.step(action)
         assert seen[10] == pytest.approx(expected, abs=1e-6)  # the moment is there at the step's end
+
+
+def test_the_shipped_ones_are_of_the_default_environment_and_its_coefficients():
+    import sinusoid
+
+    shipped = json.loads(SHIPPED.read_text())
+    assert shipped["setting"] == sinusoid._setting(FinRayConfig(), shipped["setting"]["seeds"])
+    for objective, best in shipped["best"].items():
+        config = FinRayConfig(objective=objective)
+        policy = config.baselines()["sinusoid"]
+        returns: list[float] = []
+        for seed in shipped["setting"]["seeds"]:
+            env = config.make()
+            seen, _ = env.reset(seed=seed)
+            total, over = 0.0, False
+            while not over:
+                seen, reward, terminated, truncated, _ = env.step(policy(seen[None])[0])
+                total, over = total + float(reward), terminated or truncated
+            returns.append(total)
+        assert np.mean(returns) == pytest.approx(best["value"], abs=1e-4)
 
 
 def test_the_baselines_of_the_environment():
