@@ -118,7 +118,7 @@ def test_the_shipped_ones_are_of_the_default_environment_and_its_coefficients():
             seen, _ = env.reset(seed=seed)
             total, over = 0.0, False
             while not over:
-                seen, reward, terminated, truncated, _ = env.step(policy(seen[None])[0])
+                seen, reward, terminated, truncated, _ = env.step(policy(seen[None], None)[0])
                 total, over = total + float(reward), terminated or truncated
             returns.append(total)
         assert np.mean(returns) == pytest.approx(best["value"], abs=1e-4)
