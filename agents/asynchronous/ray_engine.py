@@ -102,7 +102,9 @@ class RayEngine:
         if told[0] != READY:
             self.close()
             where = "Ray cannot be started here" if address is None else f"address {address} cannot be joined"
-            why = told[0] or ("no answer in time" if address is None else "expected a Ray head of this version of Ray")
+            why = told[0] or "no answer in time"
+            if address is not None:
+                why += " (expected a head of this version of Ray; where it asks for a token, in RAY_AUTH_TOKEN)"
             raise InputError(f"engine=ray: {where}: {why}")
         return self.child
 

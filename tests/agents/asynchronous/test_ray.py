@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
+import sys
 import time
 from importlib.util import find_spec
+from typing import Any
 
 import pytest
 
 from optgap.agents.asynchronous.agents import APTSAC
 from optgap.agents.asynchronous.config import APTSACConfig
+from optgap.agents.asynchronous.engine import ActorsLostError
 from optgap.agents.asynchronous.ray_engine import require_answer
+from optgap.agents.common.training import resume_run, train_run
 from optgap.co.core import InputError, MissingExtraError
 from optgap.envs.gym_config import PendulumConfig
 
@@ -88,3 +93,36 @@ def test_training_outlives_the_kill_of_an_actor_and_of_the_head(victim):
     assert len(agent.replay) == min(agent.steps, agent.config.capacity)
     assert time.monotonic() - begun < 500
     assert not any(name.startswith(("ray", "gcs_server")) for name in descendants(os.getpid()).values())
+
+
+@RAY
+@pytest.mark.slow
+def test_a_run_whose_cluster_is_gone_ends_with_what_it_learned(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(24))  # of this head alone
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=2"]
+    command += ["--node-ip-address=127.0.0.1", f"--port={port}", "--include-dashboard=false"]
+    head = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    agent: Any = agent_for(address=f"127.0.0.1:{port}")
+
+    def hurt(agent, metrics):
+        if agent.updates == 30:
+            os.kill(next(pid for pid, name in descendants(head.pid).items() if name == "gcs_server"), signal.SIGKILL)
+
+    try:
+        until = time.monotonic() + 120
+        while "raylet" not in descendants(head.pid).values():
+            assert time.monotonic() < until
+            time.sleep(0.5)
+        time.sleep(5.0)  # until its raylet has joined
+        with pytest.raises(ActorsLostError, match="the Ray cluster is gone: no Ray cluster answers"):
+            train_run(agent, tmp_path, 10**9, hurt)
+    finally:
+        head.terminate()
+        head.wait(60)
+    resumed: Any = resume_run(tmp_path)
+    assert resumed.updates == agent.updates >= 30
+    assert len(resumed.replay) == len(agent.replay)
