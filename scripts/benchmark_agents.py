@@ -43,8 +43,8 @@ from optgap.co.benchmark.provenance import provenance
 from optgap.co.core import InputError
 from optgap.co.formats.files import write_text
 from optgap.envs.registry import ENVIRONMENTS
-from returns import constraints_of_env
-from training_cells import Cell, split_settings
+from returns import constraints_of_env, figure_text
+from training_cells import Cell, settled, split_settings
 
 OWN = ("envs", "agents", "seeds", "total_steps", "jobs", "episodes", "figure", "threshold", "evaluation", "out")
 POINTS = 200  # of a curve
@@ -133,7 +133,9 @@ def run_all(cells: Sequence[Cell], config: AgentsConfig, more: Sequence[str], co
                     progress.console.print(Text(f"failed   {name}: {error}"), style="red")
                 else:
                     found = cell.last(config.episodes, config.figure)
-                    said = "no episode counts yet" if np.isnan(found) else f"{found:.4g}"
+                    folder = cell.folder()
+                    since = f" before {settled(folder):,} steps" if folder is not None else ""
+                    said = f"no episode counts{since}" if np.isnan(found) else f"{found:.4g}"
                     progress.console.print(Text(f"ended    {name}: {said}"))
         except KeyboardInterrupt:  # the runs at work were interrupted too, and save; the others shall not begin
             pool.shutdown(cancel_futures=True)
@@ -223,15 +225,15 @@ def headers(config: AgentsConfig) -> tuple[str, ...]:
 
 
 def texts(row: dict[str, Any]) -> tuple[str, ...]:
-    interval = "" if row["interval"] is None else f"{row['interval']:.3g}"
+    interval = "" if row["interval"] is None else figure_text(row["interval"], 3)
     reached: tuple[str, ...] = ()
     if "reached" in row:
         found = sorted(steps for steps in row["reached"] if steps is not None)
         half = len(row["reached"]) // 2
         median = f"{found[half]:,}" if half < len(found) else "never"  # of all seeds, the upper one of an even number
         reached = (f"{median} ({len(found)}/{len(row['reached'])})",)
-    start = (row["env"], row["agent"], str(len(row["seeds"])), f"{row['steps']:,}", f"{row['mean']:.4g}")
-    return *start, interval, f"{row['std']:.3g}", *reached
+    start = (row["env"], row["agent"], str(len(row["seeds"])), f"{row['steps']:,}", figure_text(row["mean"]))
+    return *start, interval, figure_text(row["std"], 3), *reached
 
 
 def table(rows: Sequence[dict[str, Any]], config: AgentsConfig) -> Table:

@@ -16,7 +16,7 @@ from rich.text import Text
 from optgap.agents.common.evaluation import Choose, Episodes, play_episodes
 from optgap.agents.common.metrics import read_metrics
 from optgap.envs.registry import EnvironmentConfig
-from returns import SEED, acting, mean_of
+from returns import SEED, acting, figure_text, mean_of
 
 Row = dict[str, Any]
 TOLERANCE = 0.01  # of a limit, by which a mean cost may exceed it
@@ -85,8 +85,9 @@ def texts(row: Row) -> tuple[str, ...]:
     """A row as printed: means over seeds, and their spread where there are several."""
 
     def spread(values: Sequence[float]) -> str:
-        mean = f"{np.mean(values):.4g}"
-        return f"{mean} +- {np.std(values, ddof=1):.2g}" if len(values) > 1 else mean
+        mean = float(np.mean(values))
+        beside = f" +- {np.std(values, ddof=1):.2g}" if len(values) > 1 and not np.isnan(mean) else ""
+        return f"{figure_text(mean)}{beside}"
 
     figures = (spread(values) for values in (row["steps"], *row["figures"].values(), *row["costs"].values()))
     if not row["costs"]:

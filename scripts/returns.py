@@ -99,7 +99,9 @@ def returns_table(found: Mapping[str, Episodes], title: str, limits: Mapping[str
         values = episodes.returns
         figures = [values.mean(), values.std(), values.min(), values.max(), episodes.lengths.mean()]
         cells = [Text(f"{figure:.4g}") for figure in figures[: len(names)]]
-        cells += [Text(f"{mean_of(episodes.figures[name]):.3g}" if name in episodes.figures else "") for name in extra]
+        cells += [
+            Text(figure_text(mean_of(episodes.figures[name]), 3) if name in episodes.figures else "") for name in extra
+        ]
         if limits:
             assert episodes.costs is not None
             means = np.average(episodes.costs, axis=0, weights=episodes.lengths)
@@ -113,6 +115,11 @@ def returns_table(found: Mapping[str, Episodes], title: str, limits: Mapping[str
         table.caption = Text(f"{legend}; ! is above its limit in these episodes", justify="left")
         table.caption_justify = "left"
     return table
+
+
+def figure_text(value: float, digits: int = 4) -> str:
+    """A figure with so many significant digits; a dash for one that nothing has, NaN."""
+    return "-" if np.isnan(value) else f"{value:.{digits}g}"
 
 
 def mean_of(figures: NDArray[np.float64]) -> float:

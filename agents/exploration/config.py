@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import gymnasium as gym
@@ -71,6 +71,26 @@ class IntrinsicConfig:
         return getattr(self.plain, name)
 
 
+def _whole(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _finite(value: Any) -> bool:
+    return _whole(value) or (isinstance(value, float | np.floating) and math.isfinite(value))
+
+
+TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "bool": (lambda value: isinstance(value, bool), "true or false"),
+    "int": (_whole, "an integer"),
+    "float": (_finite, "a finite number"),
+    "str": (lambda value: isinstance(value, str), "a name"),
+    "list[int]": (lambda value: isinstance(value, list | tuple) and all(map(_whole, value)), "a list of integers"),
+    "dict[str, Any]": (lambda value: isinstance(value, Mapping) and all(isinstance(k, str) for k in value),
+                       "values by name"),
+}  # fmt: skip
+"""What the fields below may be, by their annotations."""
+
+
 @dataclass
 class Exploration:
     """What agents that explore by a bonus add to others.
@@ -118,6 +138,10 @@ class Exploration:
 
     def check_exploration(self) -> None:
         """Raise an :class:`InputError` where a value is out of its range."""
+        for each in (*fields(Exploration), *fields(TwoHeads)):
+            if hasattr(self, each.name):
+                fits, expected = TYPES[str(each.type)]
+                require(self, each.name, fits(getattr(self, each.name)), expected)
         known = ("none", *COUNTED, *LEARNED)
         require(self, "bonus", self.bonus in known, f"one of {', '.join(known)}")
         require(self, "sofe", not self.sofe or self.bonus in STATIONARY, f"false with bonus {self.bonus!r}, which has no "
