@@ -19,7 +19,7 @@ class FinRayEnv(BatchedEnv):
 
     Two fidelities have the same ray, observations, actions and rewards. ``fidelity="surrogate"``: ten rigid links in fluid
     forces of unsteady thin-aerofoil theory and drag, with coefficients fitted to the other
-    (:mod:`optgap.envs.finray.surrogate`). ``fidelity="high"``: 48 links in a lattice-Boltzmann flow with an immersed
+    (:mod:`optgap.envs.finray.surrogate`). ``fidelity="high"``: 64 links in a lattice-Boltzmann flow with an immersed
     boundary at Reynolds number 500 (:mod:`optgap.envs.finray.high_fidelity`), thousands of times slower; the flow has
     settled around the straight ray before an episode.
 

@@ -56,7 +56,7 @@ class HighFidelityConfig:
         InputError: a flow or coupling beyond a named limit (of the lattice, or ``MASS_LIMIT``).
     """
 
-    cells: int = 48
+    cells: int = 64
     reynolds: float = 500.0
     lattice_velocity: float = 0.05
     upstream: float = 2.0
