@@ -8,6 +8,7 @@ between two boundaries (``final``, ``best``) holds no replay.
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +60,8 @@ class OffPolicyConfig:
     """Steps that each of these random actions is held: where only a long push leads anywhere new, more than 1."""
     gamma: float = 0.99
     """Discount factor, in [0, 1]."""
+    reward_scale: float = 1.0
+    """What rewards are multiplied by to be learned from: steps and temperatures suit returns of some tens."""
     n_steps: int = 1
     """Steps of a transition: of more than 1, rewards reach earlier states sooner, and targets mix in past policies."""
     batch_size: int = 4096
@@ -80,7 +83,8 @@ class OffPolicyConfig:
             self._require(name, getattr(self, name) >= 1, "an integer of at least 1")
         self._require("warmup_steps", self.warmup_steps <= self.capacity, f"at most capacity = {self.capacity}")
         self._require("gamma", 0 <= self.gamma <= 1, "a number in [0, 1]")
-        self._require("learning_rate", self.learning_rate > 0, "a number above 0")
+        for name in ("learning_rate", "reward_scale"):
+            self._require(name, 0 < getattr(self, name) < math.inf, "a number above 0")
         self._require("hidden_sizes", all(size >= 1 for size in self.hidden_sizes), "integers of at least 1")
 
     def _require(self, name: str, holds: bool, expected: str) -> None:
@@ -201,6 +205,7 @@ class OffPolicyAgent:
 
     def _prepare(self, rollout: RolloutBuffer) -> None:
         """Change the rewards of a new rollout, in place, to those that are remembered."""
+        rollout.rewards *= self.config.reward_scale
 
     def _require_actions(self, space: gym.Space[Any]) -> NDArray[Any]:
         """One action as the replay stores it; a space that the algorithm cannot act in raises :class:`InputError`."""

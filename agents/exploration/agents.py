@@ -108,6 +108,7 @@ class ExploringDQN(DQN):
         self._figures: dict[str, float] = {}
 
     def _prepare(self, rollout: RolloutBuffer) -> None:
+        super()._prepare(rollout)
         bonus, self._figures = self.explorer.take(rollout, self._collector, self.updates)
         rollout.rewards[:] = self.explorer.mixed(rollout.rewards, bonus)
 

@@ -7,4 +7,20 @@ from optgap.agents.common.contracts import Recipe
 # Random forces lead nowhere; held for 25 steps, they reach the goal in the warm-up. Trees have the same settings.
 BY_ENVIRONMENT: dict[str, Recipe] = {
     "mountaincarcontinuous": {"n_steps": 5, "warmup_hold": 25, "warmup_steps": 5000, "temperature": 0.1},
+    # Returns of a few tenths, which differ by hundredths. A time unit is 20 steps, and the wake lasts some of them.
+    "finray": {
+        "num_envs": 8,
+        "reward_scale": 100.0,
+        "gamma": 0.98,
+        "hidden_sizes": [256, 256],
+        "capacity": 200_000,
+        "batch_size": 4096,
+        "minibatch_size": 256,
+        "rollout_length": 8,
+        "learning_rate": 5e-4,
+        "policy_rate": 5e-4,
+        "temperature": 0.2,
+        "warmup_steps": 4000,
+        "warmup_hold": 5,
+    },
 }

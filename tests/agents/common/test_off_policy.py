@@ -150,6 +150,12 @@ def test_random_actions_are_held(monkeypatch):
     assert set(runs.tolist()) == {2, 3}
 
 
+def test_rewards_are_remembered_by_their_scale():
+    plain, scaled = (agent_for("sac", reward_scale=scale).learn(32).replay.state()["rewards"] for scale in (1.0, 4.0))
+    assert plain.abs().max() > 0
+    assert torch.equal(scaled, 4.0 * plain)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
@@ -157,6 +163,7 @@ def test_random_actions_are_held(monkeypatch):
         ("n_steps", 0, "an integer of at least 1"),
         ("gamma", 1.1, r"a number in \[0, 1\]"),
         ("learning_rate", 0.0, "above 0"),
+        ("reward_scale", 0.0, "above 0"),
         ("hidden_sizes", [0], "integers of at least 1"),
         ("warmup_steps", 200_000, "at most capacity = 100000"),
     ],
