@@ -99,7 +99,7 @@ def grid_map(
     start, target = _given("start", start, (2, 3)), _given("target", target, (2,))
     if start is None or target is None:
         for _ in range(DRAWS):
-            drawn = draw_ends(rng, bounds, boxes, radius + ROUNDING, np.zeros((0, 1, 2)), 0.0)
+            drawn = draw_ends(rng, Path(path).stem, bounds, boxes, radius + ROUNDING, np.zeros((0, 1, 2)), 0.0)
             ends = drawn[0] if start is None else start, drawn[1] if target is None else target
             if _joined(blocked, ends[0] / cell, ends[1] / cell):
                 break

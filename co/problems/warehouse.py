@@ -95,7 +95,9 @@ def warehouse(
     found = _other_vehicles(rng, boxes, np.array(row_of, np.int64), lane_of, vehicles, other_radius + BESIDE)
     found |= {"radius": radius, "other_radius": other_radius, "bounds": bounds, "boxes": boxes}
     found["lanes"] = np.array(lanes).reshape(-1, 6)
-    start, target = draw_ends(rng, bounds, boxes, radius + CLEARANCE, found["loops"], radius + other_radius + 0.5)
+    start, target = draw_ends(
+        rng, "warehouse", bounds, boxes, radius + CLEARANCE, found["loops"], radius + other_radius + 0.5
+    )
     return found | {"start": np.array([*start, rng.uniform(-np.pi, np.pi)]), "route": target[None]}
 
 
@@ -121,7 +123,7 @@ def _other_vehicles(
 
 
 def draw_ends(
-    rng: np.random.Generator, bounds: F64, boxes: F64, margin: float, loops: F64, from_loops: float
+    rng: np.random.Generator, name: str, bounds: F64, boxes: F64, margin: float, loops: F64, from_loops: float
 ) -> tuple[F64, F64]:
     """A start and a target, (2,) each, at free places that are at least a third of the hall's diagonal apart.
 
@@ -143,7 +145,7 @@ def draw_ends(
             continue
         if all(_apart(start, np.vstack([loop, loop[:1]])) >= from_loops for loop in loops):
             return start, target
-    raise InputError(f"no free start and target {least:.4g} m apart were found in a hall of {bounds.tolist()}")
+    raise InputError(f"{name}: no free start and target {least:.4g} m apart were found in a hall of {bounds.tolist()}")
 
 
 def _apart(point: F64, polyline: F64) -> float:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from optgap.co.core import InfeasibleError, InputError
 from optgap.co.dynamics.agv import CELL, make_rules
+from optgap.co.formats.movingai import read_map
 from optgap.co.problems.agv_scenes import FIELDS, SCENES, make_scene
 from optgap.co.problems.path_planning import LARGEST, PATH_PLANNING, SMALLEST, PathPlanningInstance
 from optgap.envs.agv.batch import AGVBatch
@@ -71,6 +72,8 @@ class AGVConfig(MadeById):
         It is checked to be playable unless the scene promises that: the search for a path would take longer than an
         episode. A map promises nothing, nor does a scene some of whose fields are replaced.
         """
+        if self.map is not None:
+            read_map(self.map)  # what is wrong with a file is wrong with every seed
         size = {"dt": float(self.dt)} | ({} if self.map is None else {"path": self.map}) | dict(self.size or {})
         checked = self.scene == "map" or any(name in FIELDS for name in self.size or {})
         try:

@@ -270,6 +270,21 @@ def test_a_map_is_played_and_one_without_a_path_is_one_line(tmp_path: Path) -> N
             assert "\n" not in str(error.value)
 
 
+def test_what_is_wrong_with_a_map_is_said_with_its_name_and_with_the_seed_where_that_matters(tmp_path: Path) -> None:
+    file = tmp_path / "shut.map"
+    for text, says in (
+        (None, "no such file"),
+        ("type octile\n", "line 2: the file ends; expected 'height' and a value"),
+        ("type octile\nheight 1\nwidth 3\nmap\n@@@\n", "shut: no free start and target .* seed 0"),
+    ):
+        if text is not None:
+            file.write_text(text)
+        with pytest.raises(InputError, match=says) as error:
+            AGVConfig(scene="map", map=file).make()
+        assert "\n" not in str(error.value)
+        assert ("seed" in str(error.value)) == ("seed" in says)
+
+
 def test_the_judge_compares_a_checked_path_with_the_shortest() -> None:
     config, instance = AGVConfig(), hall(start=[2.0, 3.0, 0.0])
     straight = np.array([[2.0, 3.0], [8.5, 3.0]])
