@@ -29,6 +29,9 @@ SCHEMAS = {
     "render": "RenderConfig",
     "benchmark_agents": "AgentsConfig",
     "benchmark_peers": "PeersConfig",
+    "sinusoid": "SinusoidConfig",
+    "validate_flow": "ValidateConfig",
+    "benchmark_asynchronous": "AsynchronousConfig",
 }
 NAMES = ("instance", "instances", "solver", "solvers", "policy", "run", "reference")
 
