@@ -82,6 +82,10 @@ def main(argv: list[str]) -> int:
     for registry, names in ((ENVIRONMENTS, envs), (AGENTS, agents)):
         for name in names:
             registry.load(split_settings(name)[0])
+    for env in envs:
+        told = ("return", "length", *getattr(ENVIRONMENTS.load(split_settings(env)[0]), "figures", ()))
+        if config.figure not in told:
+            raise InputError(f"figure is {config.figure!r}; expected of {env}'s: {', '.join(told)}")
     seeds = cli.integers("seeds", config.seeds)
     console, out = Console(highlight=False), cli.folder(config.out)
     cells = [Cell(env, agent, seed, out) for seed, env, agent in product(seeds, envs, agents)]

@@ -158,6 +158,8 @@ def test_wrong_names_are_refused(refuses):
     assert "cartpolee" in refuses("benchmark_agents", "envs=cartpolee")
     assert "expected integers" in refuses("benchmark_agents", "envs=cartpole", "seeds=a")
     assert "jobs is 0" in refuses("benchmark_agents", "jobs=0")
+    said = refuses("benchmark_agents", "envs=deepsea,gridmaze", "figure=success")
+    assert "figure is 'success'; expected of gridmaze's: return, length, coverage" in said
 
 
 def test_constraints_have_a_table_of_final_policies_and_baselines(call, tmp_path, monkeypatch):
