@@ -25,11 +25,14 @@ class FluidCoefficients:
     """What is fitted; all numbers are at least 0."""
 
     added_mass: float = 1.0  # by that of a thin plate
+    layer_mass: float = 0.0  # per length, of the fluid that sticks to the ray
     circulation: float = 1.0  # by that of Kutta's condition
-    stall: float = 0.0  # 1 by the largest circulation
+    stall: float = 0.0  # 1 by the largest circulation that lasts
+    stall_rate: float = 1.0  # at which what is beyond it is lost
     suction: float = 1.0  # by that of potential flow
     normal_drag: float = 0.0  # C_n
     tangential_drag: float = 0.0  # C_t, both sides together
+    crossflow_drag: float = 0.0  # C_x, tangential
     lag_shares: tuple[float, float] = thin_aerofoil.WAGNER_SHARES
     lag_rates: tuple[float, float] = thin_aerofoil.WAGNER_RATES
 
@@ -69,24 +72,28 @@ class Fluid(NamedTuple):
     leading: F64  # (n,) d
     shares: F64  # (2,)
     decay: F64  # (2, 2) exp(-rate dt) and exp(-rate dt / 2) of each lag
+    stall_decay: float
     stall: float
     suction: float
     normal_drag: float
     tangential_drag: float
+    crossflow_drag: float
 
 
 def make_fluid(coefficients: FluidCoefficients, links: int, dt: float) -> Fluid:
     """Coefficients and operators for ``links`` links and substeps of ``dt``."""
     rates = np.array(coefficients.lag_rates)
     return Fluid(
-        coefficients.added_mass * thin_aerofoil.added_mass(links),
+        coefficients.added_mass * thin_aerofoil.added_mass(links) + coefficients.layer_mass / links * np.eye(links),
         coefficients.circulation * thin_aerofoil.kutta(links),
         thin_aerofoil.centred(links),
         thin_aerofoil.leading(links),
         np.array(coefficients.lag_shares),
         np.exp(-np.stack([rates * dt, rates * dt / 2], 1)),
+        math.exp(-coefficients.stall_rate * dt),
         coefficients.stall,
         coefficients.suction,
         coefficients.normal_drag,
         coefficients.tangential_drag,
+        coefficients.crossflow_drag,
     )

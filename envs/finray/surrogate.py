@@ -3,17 +3,20 @@
 Dimensionless as in :mod:`optgap.envs.finray.chain`. Link i has tangent t_i, normal n_i, and its mid point the velocities
 relative to the oncoming stream w_i (of the link, along n_i) and u_i (of the stream, along t_i). On it act
 
-- reaction: -dp_i/dt n_i, and the couple p_i u_i; p = A w, A the added mass of a thin plate. They follow from Lagrange's
+- reaction: -dp_i/dt n_i, and the couple p_i u_i; p = A w, A the added mass of a thin plate and that of
+  the layers that stick to it (which is local: short waves feel it more). They follow from Lagrange's
   equations of the fluid's kinetic energy w A w / 2 (Kirchhoff), but for the tangential p_i theta_i': pressure acts along
   normals, and what the edges of a plate add to it is the next but one point;
 - circulation: -u_i (G c_i - (z_1 + z_2) d_i) n_i, G = k . w the circulation of Kutta's condition, c_i its share of the
   link, d_i the link's share in what the wake induces, z the parts of G that come late: dz/dt = -rate z + share dG/dt
-  (Wagner's function). G saturates: G / sqrt(1 + (stall G)^2);
+  (Wagner's function). G stalls: it loses s, ds/dt = stall_rate (G - G / sqrt(1 + (stall G)^2) - s), so that a fast
+  stroke has for a while the circulation that a slow one has not;
 - suction at the leading edge along -t_0 (Kutta's condition leaves none at the trailing one): suction pi a^2,
   a = c . w + (G - k . w) / (2 pi) - (z_1 + z_2) / pi, saturated by 1 / (1 + (stall pi a)^2);
-- drag: normal -C_n |w_i| w_i h / 2, tangential C_t |u_i| u_i h / 2.
+- drag: normal -C_n |w_i| w_i h / 2, tangential (C_t |u_i| + C_x |w_i|^1.5) u_i h / 2: a cross flow thins the boundary
+  layer on one side and separates from the other (the exponent was chosen on the actuations that are fitted to).
 
-With ``added_mass``, ``circulation`` and ``suction`` 1 and no stall or drag, small motions have the loads of the linear theory
+With ``added_mass``, ``circulation`` and ``suction`` 1 and the other terms 0, small motions have the loads of the linear theory
 of thin aerofoils (Theodorsen's, but for Jones' approximation of Wagner's function).
 """
 
@@ -56,6 +59,7 @@ class Motion(NamedTuple):
     moment: F64  # (B,) at the base
     circulation: F64  # (B,) G at the middle of the last substep
     late: F64  # (B, 2) z
+    stalled: F64  # (B,) s
     thrust: F64  # (B,) mean over the control step of minus the fluid's force along x
     lateral: F64  # (B,) mean of the fluid's force along y
     work: F64  # (B,) of the moment
@@ -71,6 +75,7 @@ def empty_motion(copies: int, links: int) -> Motion:
         moment=np.zeros(copies),
         circulation=np.zeros(copies),
         late=np.zeros((copies, 2)),
+        stalled=np.zeros(copies),
         thrust=np.zeros(copies),
         lateral=np.zeros(copies),
         work=np.zeros(copies),
@@ -165,7 +170,9 @@ def put_fluid(
         scratch.bias[i] = rate[i] * u[i] + sin[i] * turn_x - cos[i] * turn_y
         turn_x += h * rate[i] * rate[i] * cos[i]
         turn_y += h * rate[i] * rate[i] * sin[i]
-    circulation = kutta / math.sqrt(1.0 + fluid.stall * fluid.stall * kutta * kutta)
+    beyond = kutta - kutta / math.sqrt(1.0 + fluid.stall * fluid.stall * kutta * kutta)
+    motion.stalled[b] = beyond + fluid.stall_decay * (motion.stalled[b] - beyond)
+    circulation = kutta - motion.stalled[b]
     change = circulation - motion.circulation[b] if lagged else 0.0
     motion.circulation[b] = circulation
     late = 0.0
@@ -183,7 +190,8 @@ def put_fluid(
             q += fluid.mass[i, j] * scratch.bias[j]
         normal = -u[i] * (circulation * fluid.centred[i] - late * fluid.leading[i])
         normal -= 0.5 * h * fluid.normal_drag * abs(w[i]) * w[i]
-        tangential = 0.5 * h * fluid.tangential_drag * abs(u[i]) * u[i]
+        crossflow = abs(w[i]) * math.sqrt(abs(w[i]))
+        tangential = 0.5 * h * (fluid.tangential_drag * abs(u[i]) + fluid.crossflow_drag * crossflow) * u[i]
         x += tangential * cos[i] - normal * sin[i]
         y += tangential * sin[i] + normal * cos[i]
         if i > 0:
@@ -230,7 +238,7 @@ def advance_batch(
         for i in range(n):
             scratch.saved[0, i], scratch.saved[1, i], scratch.saved[2, i] = angle[i], rate[i], acceleration[i]
         moment, circulation = motion.moment[b], motion.circulation[b]
-        late_0, late_1 = motion.late[b, 0], motion.late[b, 1]
+        late_0, late_1, stalled = motion.late[b, 0], motion.late[b, 1], motion.stalled[b]
         force_x = force_y = done = 0.0
         fine = True
         for k in range(substeps):
@@ -260,7 +268,8 @@ def advance_batch(
         else:
             for i in range(n):
                 angle[i], rate[i], acceleration[i] = scratch.saved[0, i], scratch.saved[1, i], scratch.saved[2, i]
-            motion.circulation[b], motion.late[b, 0], motion.late[b, 1] = circulation, late_0, late_1
+            motion.circulation[b], motion.stalled[b] = circulation, stalled
+            motion.late[b, 0], motion.late[b, 1] = late_0, late_1
             motion.thrust[b] = motion.lateral[b] = motion.work[b] = 0.0
 
 

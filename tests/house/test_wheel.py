@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 FOLDERS = ("co", "gbrl", "envs", "agents")
-DATA_SUFFIXES = {".json", ".safetensors", ".txt", ".html"}
+DATA_SUFFIXES = {".json", ".npz", ".safetensors", ".txt", ".html"}
 
 
 def sources(repository: Path) -> set[str]:
