@@ -142,7 +142,7 @@ def longest_episode(env_config: Any) -> int:
     """Steps after which every episode has ended, as the environment says it; 0 where it does not."""
     env = plain(env_config).make()
     try:
-        limit = env.spec.max_episode_steps if env.spec is not None else None
+        limit: Any = env.spec.max_episode_steps if env.spec is not None else None
         return int(limit or getattr(env.unwrapped, "max_steps", 0))
     finally:
         env.close()

@@ -271,7 +271,7 @@ def test_any_environment_with_a_function_that_says_where_its_agent_is(bonus):
     assert vector.step([0, 1])[4]["intrinsic_reward"][0] == next(played(walk, [0]))[2]
 
 
-class Line(Walk):
+class Line(Dumb):
     grid_shape = 5
 
 
