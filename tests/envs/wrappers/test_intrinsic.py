@@ -272,7 +272,7 @@ def test_any_environment_with_a_function_that_says_where_its_agent_is(bonus):
 
 
 class Line(Dumb):
-    grid_shape = 5
+    grid_shape = 5  # type: ignore[assignment]
 
 
 @pytest.mark.parametrize(
