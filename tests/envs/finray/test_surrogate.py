@@ -86,9 +86,11 @@ def test_a_pitching_plate_has_theodorsens_lift_and_garricks_thrust(k):
 @pytest.mark.parametrize("drag", [0.0, 2.0])
 def test_work_of_the_moment_is_stored_or_dissipated(drag):
     # without circulation the fluid's forces are Lagrange's (but for terms of fourth order) and drag
-    coefficients = FluidCoefficients(circulation=0, suction=0, normal_drag=drag, tangential_drag=drag / 10)
+    coefficients = FluidCoefficients(
+        layer_mass=drag / 10, circulation=0, suction=0, normal_drag=drag, tangential_drag=drag / 10
+    )
     ray, links, dt = Ray(0.5, 0.4, 1.5), 8, 0.002
-    mass = thin_aerofoil.added_mass(links)
+    mass = thin_aerofoil.added_mass(links) + drag / 10 / links * np.eye(links)
     rays = Surrogate(1, ray, control_step=dt, coefficients=coefficients, links=links, substeps=1)
     rays.reset(np.ones(1, np.bool_), np.zeros((1, 2)))
     chain, motion = Chain(links, rays.ray), rays.motion
@@ -144,6 +146,35 @@ def test_a_ray_at_rest_has_drag_alone():
     np.testing.assert_allclose(found, np.tile([-0.06, 0, 0], (20, 1, 1)), atol=1e-15)
 
 
+def held(angle, steps, coefficients):
+    """Thrust and lateral force (steps, 2) of a straight ray so heavy that it stays at an angle."""
+    rays = Surrogate(1, Ray(1e9, 1e13), coefficients=coefficients)
+    rays.reset(np.ones(1, np.bool_), np.full((1, 2), angle))
+    found = []
+    for _ in range(steps):
+        rays.advance(np.zeros(1), np.zeros(1, np.bool_))
+        found.append((rays.motion.thrust[0], rays.motion.lateral[0]))
+    return np.array(found)
+
+
+def test_a_cross_flow_adds_to_the_tangential_drag():
+    sin, cos = math.sin(0.4), math.cos(0.4)
+    expected = -(0.3 * cos + 0.5 * sin**1.5) * cos / 2 * np.array([cos, -sin])
+    coefficients = FluidCoefficients(circulation=0, suction=0, tangential_drag=0.3, crossflow_drag=0.5)
+    np.testing.assert_allclose(held(0.4, 3, coefficients), np.tile(expected, (3, 1)), rtol=1e-6)
+
+
+def test_a_stall_comes_with_time_and_takes_what_is_beyond_the_largest_circulation():
+    full = math.pi * math.sin(0.5)
+    lasting, rate = full / math.sqrt(1 + (0.8 * full) ** 2), 4.0
+    coefficients = FluidCoefficients(added_mass=0, stall=0.8, stall_rate=rate, suction=0, lag_shares=(0, 0))
+    lift = -held(0.5, 60, coefficients)[:, 1]
+    times = 0.05 * (np.arange(60) + 0.5)
+    circulation = lasting + (full - lasting) * np.exp(-rate * times)
+    np.testing.assert_allclose(lift, circulation * math.cos(0.5) ** 2, rtol=0.002)
+    assert lift[0] > 1.3 * lift[-1]
+
+
 def test_strokes_at_the_resonance_swim_and_weak_ones_do_not():
     _, strong = swim(moments=sine(4.0, 0.75, 200))
     _, weak = swim(moments=sine(0.5, 0.75, 200))
@@ -196,7 +227,7 @@ def test_the_shipped_coefficients_are_read(tmp_path):
     with pytest.raises(InputError, match=r"fluid\.json: no fluid coefficients"):
         FluidCoefficients.load(path)
     path.write_text(json.dumps({"coefficients": {"added_mass": 1.0}}))
-    with pytest.raises(InputError, match=r"coefficients are \['added_mass'\]; expected added_mass, circulation"):
+    with pytest.raises(InputError, match=r"coefficients are \['added_mass'\]; expected added_mass, layer_mass"):
         FluidCoefficients.load(path)
 
 
