@@ -195,7 +195,9 @@ def joined(parts: Sequence[Recording]) -> Recording:
 
 def save(path: Path, recording: Recording) -> None:
     """Write a compressed npz, whole or not at all."""
-    values: dict[str, Any] = {field.name: np.asarray(getattr(recording, field.name)) for field in dataclasses.fields(Recording)}
+    values: dict[str, Any] = {
+        field.name: np.asarray(getattr(recording, field.name)) for field in dataclasses.fields(Recording)
+    }
     write_whole(path, lambda stream: np.savez_compressed(stream, **values))
 
 

@@ -118,7 +118,9 @@ def test_a_fit_finds_the_coefficients_that_a_recording_was_made_with():
     import ray_fitting
 
     counts = []
-    found = ray_fitting.fit(recorded(), 500, lambda count, least: counts.append((count, least)))
+    recording = recorded()
+    recording = recording.select(~recording.held_out)
+    found = ray_fitting.fit(recording, 400, lambda count, least: counts.append((count, least)))
     assert [count for count, _ in counts] == list(range(1, len(counts) + 1))
     assert counts[-1][1] < 0.01 * counts[0][1]
     for name in ("added_mass", "circulation", "suction", "normal_drag", "tangential_drag", "crossflow_drag"):
@@ -191,10 +193,9 @@ def test_the_high_fidelity_is_recorded_from_rest(monkeypatch):
     assert found.seed.tolist() == [7, 8]
     assert found.held_out.tolist() == [True, False]
     assert (found.thrust < 0).all()
-    assert (np.diff(found.tip[0, :, 1]) > 0).all()
-    assert (found.lateral[0] < 0).all()  # the fluid resists
+    assert (np.diff(found.angle[0, :, 0], prepend=0) > 0).all()
     assert (found.work[0] > 0).all()
-    assert np.abs(found.tip[1, :, 1]).max() < 1e-3 < found.tip[0, 0, 1]
+    assert np.abs(found.tip[1, :, 1]).max() < 1e-4 < np.abs(found.tip[0, :, 1]).min()
     assert found.angle.shape == (2, 3, 5)
 
 
