@@ -116,7 +116,10 @@ def test_a_package_joins_with_its_own_environment(call, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["env=jsp"], "unknown environment 'jsp' (did you mean 'jssp'?); known: acrobot, agv, atsp, burgers, cartpole, cvrp"),
+        (
+            ["env=jsp"],
+            "unknown environment 'jsp' (did you mean 'jssp'?); known: acrobot, agv, atsp, burgers, cartpole, cvrp",
+        ),
         (["agent=gnn"], "unknown agent 'gnn'"),
         (["env=gym", "env.id=CartPol-v1", "agent=ppo"], "'CartPol-v1' is not registered with Gymnasium"),
         (["agent.learning_rat=1"], "unknown key agent.learning_rat (did you mean agent.learning_rate?)"),
