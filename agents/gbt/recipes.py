@@ -68,6 +68,13 @@ DQN: dict[str, Recipe] = {
         "learning_rate": 0.2,
         "final_epsilon": 0.02,
     },
-    "acrobot": {"warmup_hold": 5, "warmup_steps": 4000, "epsilon": 0.3},
+    "acrobot": {
+        "warmup_hold": 5,
+        "warmup_steps": 4000,
+        "epsilon": 0.3,
+        "max_depth": 6,
+        "learning_rate": 0.2,
+        "target_interval": 4,
+    },
     "mountaincar": {"warmup_hold": 20, "warmup_steps": 8000, "epsilon": 0.3},
 }
