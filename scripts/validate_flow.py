@@ -39,6 +39,7 @@ from optgap.co.core import InputError
 from optgap.co.formats.files import read_text, write_text
 from optgap.envs.finray import immersed_boundary, lattice_boltzmann
 from optgap.envs.finray.chain import Ray
+from optgap.envs.finray.config import FinRayConfig
 from optgap.envs.finray.high_fidelity import HighFidelity, HighFidelityConfig
 from optgap.envs.finray.immersed_boundary import advance_fixed, circle
 from optgap.envs.finray.lattice_boltzmann import Flow, Lattice
@@ -46,8 +47,6 @@ from optgap.envs.finray.lattice_boltzmann import Flow, Lattice
 F64 = NDArray[np.float64]
 Figures = dict[str, Any]
 Case = Callable[..., Iterator[float | Figures]]  # yields the share done, and the figures at last
-
-FIN_RAY = {"mass": 0.5, "stiffness": 0.4, "base_stiffness": 0.5, "base_damping": 0.02, "bending_damping": 0.004}
 
 
 @dataclass
@@ -107,8 +106,8 @@ def planned(config: ValidateConfig) -> dict[str, tuple[Case, dict[str, Any]]]:
     for cells in cli.integers("filament", config.filament):
         cases[f"filament-{cells}"] = (filament, {"cells": cells, "velocity": 0.04, "duration": 40.0})
     rays = cli.integers("ray", config.ray)
-    for name, moment in (("held", 0.0), ("ray", 1.0)):
-        settings = {"velocity": 0.05, "size": 1.0, "moment": moment, "frequency": 0.5}
+    for name, moment in (("held", 0.0), ("ray", FinRayConfig().max_moment)):  # some of the best strokes
+        settings = {"velocity": 0.05, "size": 1.0, "moment": moment, "frequency": 0.75}
         cases |= {f"{name}-{cells}": (fin_ray, {"cells": cells, **settings}) for cells in rays}
         if 48 in rays:
             cases[f"{name}-48-slower"] = (fin_ray, {"cells": 48, **settings, "velocity": 0.025})
@@ -193,7 +192,7 @@ def fin_ray(cells: int, velocity: float, size: float, moment: float, frequency: 
         size: of the domain, by the usual one.
     """
     config = HighFidelityConfig(
-        cells, 500.0, velocity, upstream=2.0 * size, downstream=4.0 * size, height=4.0 * size, ray=Ray(**FIN_RAY)
+        cells, 500.0, velocity, upstream=2.0 * size, downstream=4.0 * size, height=4.0 * size, ray=FinRayConfig().ray
     )
     simulation = HighFidelity(config)
     simulation.reset()
