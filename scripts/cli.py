@@ -144,8 +144,8 @@ def import_plugins(names: str) -> None:
 
 
 def as_list(value: Any) -> list[str]:
-    """``a,b`` or a list, as a list of non-empty strings."""
-    parts = value.split(",") if isinstance(value, str) else list(value)
+    """``a,b`` or a list, as a list of non-empty strings; a comma within brackets (``a:sizes=[1,2],b``) parts nothing."""
+    parts = re.split(r",(?![^\[\]]*\])", value) if isinstance(value, str) else list(value)
     return [str(part).strip() for part in parts if str(part).strip()]
 
 

@@ -72,7 +72,14 @@ def test_a_field_of_a_group_is_set(argument, value):
 
 @pytest.mark.parametrize(
     ("typed", "found"),
-    [("spt", ["spt"]), ("spt,mor@3", ["spt", "mor@3"]), ("[spt, a/é b]", ["spt", "a/é b"]), ("", []), ("[]", [])],
+    [
+        ("spt", ["spt"]),
+        ("spt,mor@3", ["spt", "mor@3"]),
+        ("[spt, a/é b]", ["spt", "a/é b"]),
+        ("", []),
+        ("[]", []),
+        ("ppo:sizes=[1,2]+x=3,a2c:sizes=[4]", ["ppo:sizes=[1,2]+x=3", "a2c:sizes=[4]"]),
+    ],
 )
 def test_names_are_one_or_several(typed, found):
     assert cli.as_list(parse(f"solvers={typed}").solvers) == found
