@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import gymnasium as gym
-import numpy as np
 import torch
 
 from optgap.agents.common.checkpoint import STATE, read_checkpoint, write_checkpoint
-from optgap.agents.common.contracts import Callback
 from optgap.agents.common.seeding import Stream, derived_seed, separate_generators
 from optgap.agents.common.tensors import resolve_device
 from optgap.agents.sb3.config import SB3PPOConfig
+from optgap.agents.sb3.loop import SB3Agent
 from optgap.co.core import InputError, MissingExtraError
 from optgap.envs.registry import EnvironmentConfig
 
 
-class SB3PPO:
+class SB3PPO(SB3Agent):
     """MaskablePPO where ``env_config.make()`` has ``action_masks()``, PPO otherwise; ``self.model`` is theirs.
-
-    Its files are ours (safetensors and json), because those of Stable-Baselines3 hold pickles.
 
     Raises:
         InputError: the device or a space cannot be used.
         MissingExtraError: stable-baselines3 or sb3-contrib is not installed.
     """
+
+    names: ClassVar[dict[str, str]] = {
+        "train/policy_gradient_loss": "train/policy_loss",
+        "train/value_loss": "train/value_loss",
+        "train/approx_kl": "train/approximate_kl",
+        "train/clip_fraction": "train/clip_fraction",
+        "train/explained_variance": "train/explained_variance",
+        "train/learning_rate": "train/learning_rate",
+    }
 
     def __init__(
         self, env_config: EnvironmentConfig, config: SB3PPOConfig | None = None, seed: int = 0, device: str = "cpu"
@@ -39,12 +44,7 @@ class SB3PPO:
             from stable_baselines3.common.vec_env import DummyVecEnv
         except ImportError as error:
             raise MissingExtraError("sb3-contrib", "dev") from error
-        if seed < 0:
-            raise InputError(f"seed is {seed}; expected an integer of at least 0")
-        self.env_config = env_config
-        self.config = config if config is not None else SB3PPOConfig()
-        self.seed, self.steps, self.updates = seed, 0, 0
-        self._total_steps = 1
+        super().__init__(env_config, config if config is not None else SB3PPOConfig(), seed)
         self.device = resolve_device(device)
         env = DummyVecEnv([lambda: Monitor(env_config.make())] * self.config.num_envs)
         self.masked = env.envs[0].has_wrapper_attr("action_masks")
@@ -73,32 +73,6 @@ class SB3PPO:
             except (AssertionError, NotImplementedError) as error:
                 raise InputError(f"{env_config} does not suit Stable-Baselines3: {error}") from error
 
-    def learn(self, total_steps: int, callback: Callback | None = None) -> Self:
-        """Train until ``self.steps >= total_steps``; one call of the model's ``learn`` is one rollout and one update.
-
-        Stable-Baselines3 shuffles minibatches with NumPy's global generator, which is therefore seeded.
-        """
-        self._total_steps = total_steps
-        taken = self.config.num_envs * self.config.rollout_length
-        with separate_generators(self.device):
-            while self.steps < total_steps:
-                begun = time.perf_counter()
-                learner_seed = derived_seed(self.seed, self.updates, Stream.LEARNER)
-                torch.manual_seed(learner_seed)
-                np.random.seed(learner_seed)  # noqa: NPY002 (the generator that Stable-Baselines3 uses)
-                if self.updates % self.config.checkpoint_interval == 0:
-                    self.model.env.seed(derived_seed(self.seed, self.updates, Stream.ENVIRONMENT))
-                    self.model._last_obs = None  # makes the next learn reset the environments
-                    self.model.ep_info_buffer = None  # and forget episodes of before
-                self.model.learn(taken, reset_num_timesteps=False)
-                self.steps += taken
-                self.updates += 1
-                metrics = self._metrics()
-                metrics["time/steps_per_second"] = taken / (time.perf_counter() - begun)
-                if callback is not None and callback(self, metrics) is False:
-                    break
-        return self
-
     def predict(
         self,
         observation: Any,
@@ -107,10 +81,8 @@ class SB3PPO:
         state: None = None,
         episode_start: Any = None,
     ) -> tuple[Any, None]:
-        """Actions for a batch of observations or a single one; ``state`` and ``episode_start`` are ignored."""
-        if self.masked:
-            return self.model.predict(observation, deterministic=deterministic, action_masks=action_masks)[0], None
-        return self.model.predict(observation, deterministic=deterministic)[0], None
+        """As :meth:`SB3Agent.predict`; masks are taken where the model knows them."""
+        return super().predict(observation, action_masks if self.masked else None, deterministic)
 
     def save(self, path: str | Path) -> None:
         """Write the checkpoint folder ``path`` atomically."""
@@ -128,20 +100,7 @@ class SB3PPO:
         return agent
 
     def _metrics(self) -> dict[str, float]:
-        """What the model's logger holds after an update, under the names of :class:`optgap.agents.ppo.agent.PPO`."""
-        logged = self.model.logger.name_to_value
-        names = {
-            "train/policy_gradient_loss": "train/policy_loss",
-            "train/value_loss": "train/value_loss",
-            "train/approx_kl": "train/approximate_kl",
-            "train/clip_fraction": "train/clip_fraction",
-            "train/explained_variance": "train/explained_variance",
-            "train/learning_rate": "train/learning_rate",
-        }
-        metrics = {ours: float(logged[theirs]) for theirs, ours in names.items() if theirs in logged}
+        metrics, logged = super()._metrics(), self.model.logger.name_to_value
         if "train/entropy_loss" in logged:
             metrics["train/entropy"] = -float(logged["train/entropy_loss"])
-        if episodes := list(self.model.ep_info_buffer):
-            metrics["episode/return"] = float(np.mean([episode["r"] for episode in episodes]))
-            metrics["episode/length"] = float(np.mean([episode["l"] for episode in episodes]))
         return metrics

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
-import numpy as np
 import torch
 from torch import nn
 
 from optgap.agents.common.box_actions import BoxActions
 from optgap.agents.common.checkpoint import STATE, read_checkpoint, write_checkpoint
-from optgap.agents.common.contracts import Callback
 from optgap.agents.common.seeding import Stream, derived_seed, separate_generators
 from optgap.agents.common.tensors import resolve_device
+from optgap.agents.sb3.loop import SB3Agent
 from optgap.agents.sb3.sac_config import SB3SACConfig
 from optgap.co.core import InputError, MissingExtraError
 from optgap.envs.registry import EnvironmentConfig
@@ -22,16 +20,17 @@ from optgap.envs.registry import EnvironmentConfig
 ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")  # of its replay
 
 
-class SB3SAC:
+class SB3SAC(SB3Agent):
     """SAC on a Box that is observed and a bounded Box of actions; ``self.model`` is Stable-Baselines3's.
 
-    Its files are ours (safetensors and json), because those of Stable-Baselines3 hold pickles. A checkpoint at a boundary
-    holds the whole replay.
+    A checkpoint at a boundary holds the whole replay.
 
     Raises:
         InputError: the device or a space cannot be used.
         MissingExtraError: stable-baselines3 is not installed.
     """
+
+    names: ClassVar[dict[str, str]] = {"train/critic_loss": "train/value_loss", "train/ent_coef": "train/temperature"}
 
     def __init__(
         self, env_config: EnvironmentConfig, config: SB3SACConfig | None = None, seed: int = 0, device: str = "cpu"
@@ -42,11 +41,8 @@ class SB3SAC:
             from stable_baselines3.common.vec_env import DummyVecEnv
         except ImportError as error:
             raise MissingExtraError("stable-baselines3", "dev") from error
-        if seed < 0:
-            raise InputError(f"seed is {seed}; expected an integer of at least 0")
-        self.env_config = env_config
-        self.config = own = config if config is not None else SB3SACConfig()
-        self.seed, self.steps, self.updates = seed, 0, 0
+        own = config if config is not None else SB3SACConfig()
+        super().__init__(env_config, own, seed)
         self.device = resolve_device(device)
         env = DummyVecEnv([lambda: Monitor(env_config.make())] * own.num_envs)
         BoxActions(env.action_space)
@@ -71,43 +67,6 @@ class SB3SAC:
             except (AssertionError, NotImplementedError, ValueError) as error:
                 raise InputError(f"{env_config} does not suit Stable-Baselines3: {error}") from error
         self._learner = _Learner(self.model, own.learning_rate)
-
-    def learn(self, total_steps: int, callback: Callback | None = None) -> Self:
-        """Train until ``self.steps >= total_steps``; one call of the model's ``learn`` is one rollout and one update.
-
-        Stable-Baselines3 draws from its replay with NumPy's global generator, which is therefore seeded.
-        """
-        taken = self.config.num_envs * self.config.rollout_length
-        with separate_generators(self.device):
-            while self.steps < total_steps:
-                begun = time.perf_counter()
-                learner_seed = derived_seed(self.seed, self.updates, Stream.LEARNER)
-                torch.manual_seed(learner_seed)
-                np.random.seed(learner_seed)  # noqa: NPY002 (the generator that Stable-Baselines3 uses)
-                self.model.action_space.seed(learner_seed)
-                if self.updates % self.config.checkpoint_interval == 0:
-                    self.model.env.seed(derived_seed(self.seed, self.updates, Stream.ENVIRONMENT))
-                    self.model._last_obs = None  # makes the next learn reset the environments
-                    self.model.ep_info_buffer = None  # and forget episodes of before
-                self.model.learn(taken, reset_num_timesteps=False)
-                self.steps += taken
-                self.updates += 1
-                metrics = self._metrics()
-                metrics["time/steps_per_second"] = taken / (time.perf_counter() - begun)
-                if callback is not None and callback(self, metrics) is False:
-                    break
-        return self
-
-    def predict(
-        self,
-        observation: Any,
-        action_masks: Any = None,
-        deterministic: bool = False,
-        state: None = None,
-        episode_start: Any = None,
-    ) -> tuple[Any, None]:
-        """Actions for a batch of observations or a single one; the other arguments are ignored."""
-        return self.model.predict(observation, deterministic=deterministic)[0], None
 
     def save(self, path: str | Path) -> None:
         """Write the checkpoint folder ``path`` atomically."""
@@ -144,16 +103,6 @@ class SB3SAC:
             except (KeyError, ValueError) as error:
                 raise InputError(f"{checkpoint.path}: the replay does not fit: {error}") from None
         return agent
-
-    def _metrics(self) -> dict[str, float]:
-        """What the model's logger holds after an update, under the names of :class:`optgap.agents.sac.agent.SAC`."""
-        logged = self.model.logger.name_to_value
-        names = {"train/critic_loss": "train/value_loss", "train/ent_coef": "train/temperature"}
-        metrics = {ours: float(logged[theirs]) for theirs, ours in names.items() if theirs in logged}
-        if episodes := list(self.model.ep_info_buffer):
-            metrics["episode/return"] = float(np.mean([episode["r"] for episode in episodes]))
-            metrics["episode/length"] = float(np.mean([episode["l"] for episode in episodes]))
-        return metrics
 
 
 class _Learner(nn.Module):
