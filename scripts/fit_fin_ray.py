@@ -6,7 +6,7 @@
     python scripts/fit_fin_ray.py generate=true ship=true
 
 Without more it fits to the recordings in the package, in about a minute. `generate=true` records them anew in the flow
-(some 4 s of a core each, 45 of them), one npz an actuation in out/recordings: the same command goes on where it was
+(some 8 s of a core each, 45 of them), one npz an actuation in out/recordings: the same command goes on where it was
 interrupted. Sinusoids, two tones, noise, steps, square waves and bang-bang signals of demanded moments; which ones are held
 out is said before anything is recorded, and nothing is fitted to those. `folds=5` cross-validates on the others: models are
 chosen by that. `ship=true` puts coefficients and recordings into the package. Errors go to out/errors.json and

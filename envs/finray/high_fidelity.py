@@ -58,7 +58,7 @@ class HighFidelityConfig:
 
     cells: int = 64
     reynolds: float = 500.0
-    lattice_velocity: float = 0.05
+    lattice_velocity: float = 0.025
     upstream: float = 2.0
     downstream: float = 4.0
     height: float = 4.0

@@ -12,7 +12,7 @@ from optgap.co.core import InputError
 from optgap.envs.finray.chain import Ray
 from optgap.envs.finray.high_fidelity import HighFidelity, HighFidelityConfig
 
-SMALL = {"cells": 24, "upstream": 1.5, "downstream": 3.0, "height": 3.0}
+SMALL = {"cells": 24, "lattice_velocity": 0.05, "upstream": 1.5, "downstream": 3.0, "height": 3.0}
 FIN = Ray(mass=0.5, stiffness=0.4, base_stiffness=0.5, base_damping=0.02, bending_damping=0.004)
 
 
@@ -105,7 +105,7 @@ def test_divergence_is_reported_and_leaves_finite_numbers() -> None:
 
 def test_a_control_step_is_whole_steps() -> None:
     for cells in (24, 31, 48, 64):
-        config = HighFidelityConfig(cells=cells)
+        config = HighFidelityConfig(cells=cells, lattice_velocity=0.05)
         assert config.velocity <= config.lattice_velocity + 1e-12
         assert config.steps * config.velocity / cells == pytest.approx(config.control_step)
 
@@ -136,7 +136,7 @@ def test_vorticity_and_extent(simulation: HighFidelity) -> None:
 )
 def test_bad_configurations_are_refused(arguments: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
-        HighFidelityConfig(**({"cells": 24} | arguments))
+        HighFidelityConfig(**({"cells": 24, "lattice_velocity": 0.05} | arguments))
 
 
 def test_bad_input_is_refused(simulation: HighFidelity) -> None:
