@@ -19,7 +19,7 @@ from typing import Any
 
 from optgap.agents.asynchronous.board import Board
 from optgap.agents.asynchronous.config import AsynchronousSettings
-from optgap.agents.asynchronous.messages import Ended, Mail, Parcel
+from optgap.agents.asynchronous.messages import Assignment, Ended, Mail, Parcel, Published
 from optgap.co.core import OptgapError
 
 CONTEXT = get_context("spawn")  # a forked process would inherit torch's threads in whatever state they are
@@ -58,6 +58,27 @@ class Inbox:
 
     def __len__(self) -> int:
         return self._mail.qsize()
+
+
+class MailEngine:
+    """What the engines do alike: policies go out by the board, what is played comes in by the inbox."""
+
+    def __init__(self, assignment: Assignment, published: Published, config: AsynchronousSettings) -> None:
+        self.assignment = assignment
+        self.board = Board(CONTEXT, config.actors, published)
+        self.inbox = Inbox(self.board)
+
+    def publish(self, published: Published) -> None:
+        self.board.publish(published)
+
+    def receive(self, seconds: float) -> Mail | None:
+        return self.inbox.get(seconds)
+
+    def waiting(self) -> int:
+        return len(self.inbox)
+
+    def silent(self, actor: int) -> float | None:
+        return self.board.silent(actor)
 
 
 def room(config: AsynchronousSettings) -> int:

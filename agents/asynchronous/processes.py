@@ -6,7 +6,7 @@ import time
 from multiprocessing.connection import Connection
 
 from optgap.agents.asynchronous.board import Board
-from optgap.agents.asynchronous.child import CONTEXT, Child, Inbox, room, send_failure
+from optgap.agents.asynchronous.child import Child, MailEngine, room, send_failure
 from optgap.agents.asynchronous.config import AsynchronousSettings
 from optgap.agents.asynchronous.messages import Assignment, Ended, Mail, Published
 from optgap.agents.asynchronous.player import Player
@@ -16,16 +16,15 @@ SHORT = 0.5  # seconds that an actor may take to close its environments while th
 PATIENCE = 3.0  # seconds that it may take at the end
 
 
-class Processes:
+class Processes(MailEngine):
     """Processes of the multiprocessing module; an :class:`optgap.agents.asynchronous.engine.Engine`.
 
     Policies go through shared memory, so an actor has the newest one at every step; rollouts through a pipe an actor.
     """
 
     def __init__(self, assignment: Assignment, published: Published, config: AsynchronousSettings) -> None:
-        self.assignment = assignment
-        self.board = Board(CONTEXT, config.actors, published)
-        self.inbox, self.room = Inbox(self.board), room(config)
+        super().__init__(assignment, published, config)
+        self.room = room(config)
         self.children: dict[int, Child] = {}
 
     def start(self, actor: int, generation: int) -> None:
@@ -43,18 +42,6 @@ class Processes:
         if child is not None:
             child.ask_to_end()
             child.end(time.monotonic() + SHORT)
-
-    def publish(self, published: Published) -> None:
-        self.board.publish(published)
-
-    def receive(self, seconds: float) -> Mail | None:
-        return self.inbox.get(seconds)
-
-    def waiting(self) -> int:
-        return len(self.inbox)
-
-    def silent(self, actor: int) -> float | None:
-        return self.board.silent(actor)
 
     def close(self) -> None:
         for child in self.children.values():

@@ -13,8 +13,7 @@ import time
 from importlib.util import find_spec
 from urllib.parse import urlsplit
 
-from optgap.agents.asynchronous.board import Board
-from optgap.agents.asynchronous.child import CONTEXT, Child, Inbox, room
+from optgap.agents.asynchronous.child import Child, MailEngine, room
 from optgap.agents.asynchronous.config import AsynchronousSettings
 from optgap.agents.asynchronous.engine import ActorsLostError
 from optgap.agents.asynchronous.messages import Assignment, Ended, Mail, Published
@@ -27,7 +26,7 @@ LAUNCH = 180.0  # seconds to start Ray on a busy machine
 LEAVE = 10.0  # seconds to leave it
 
 
-class RayEngine:
+class RayEngine(MailEngine):
     """Actors of Ray; an :class:`optgap.agents.asynchronous.engine.Engine`.
 
     Raises:
@@ -38,9 +37,8 @@ class RayEngine:
     def __init__(self, assignment: Assignment, published: Published, config: AsynchronousSettings) -> None:
         if find_spec("ray") is None:
             raise MissingExtraError("ray", "distributed")
-        self.assignment, self.config = assignment, config
-        self.board = Board(CONTEXT, config.actors, published)
-        self.inbox = Inbox(self.board)
+        super().__init__(assignment, published, config)
+        self.config = config
         self.generations: dict[int, int] = {}
         self.child: Child | None = None
         self._connect()
@@ -60,18 +58,6 @@ class RayEngine:
         self.generations.pop(actor, None)
         if self.child is not None:
             _tell(self.child, (actor, None))
-
-    def publish(self, published: Published) -> None:
-        self.board.publish(published)
-
-    def receive(self, seconds: float) -> Mail | None:
-        return self.inbox.get(seconds)
-
-    def waiting(self) -> int:
-        return len(self.inbox)
-
-    def silent(self, actor: int) -> float | None:
-        return self.board.silent(actor)
 
     def close(self) -> None:
         if self.child is not None:

@@ -73,17 +73,6 @@ class SB3PPO(SB3Agent):
             except (AssertionError, NotImplementedError) as error:
                 raise InputError(f"{env_config} does not suit Stable-Baselines3: {error}") from error
 
-    def predict(
-        self,
-        observation: Any,
-        action_masks: Any = None,
-        deterministic: bool = False,
-        state: None = None,
-        episode_start: Any = None,
-    ) -> tuple[Any, None]:
-        """As :meth:`SB3Agent.predict`; masks are taken where the model knows them."""
-        return super().predict(observation, action_masks if self.masked else None, deterministic)
-
     def save(self, path: str | Path) -> None:
         """Write the checkpoint folder ``path`` atomically."""
         write_checkpoint(path, self, self.seed, self.model.policy, self.model.policy.optimizer)

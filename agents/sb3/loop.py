@@ -24,6 +24,9 @@ class SB3Agent:
     names: ClassVar[dict[str, str]] = {}
     """Figures of the model's logger, and what they are called here."""
 
+    masked = False
+    """Whether the model takes action masks."""
+
     model: Any
     device: torch.device
 
@@ -71,7 +74,7 @@ class SB3Agent:
         episode_start: Any = None,
     ) -> tuple[Any, None]:
         """Actions for a batch of observations or a single one; ``state`` and ``episode_start`` are ignored."""
-        masks = {} if action_masks is None else {"action_masks": action_masks}
+        masks = {"action_masks": action_masks} if self.masked else {}
         return self.model.predict(observation, deterministic=deterministic, **masks)[0], None
 
     def save(self, path: str | Path) -> None:
