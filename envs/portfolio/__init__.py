@@ -1,0 +1,1 @@
+"""Portfolio optimization: optgap/Portfolio-v0 and the backtest."""
