@@ -62,6 +62,7 @@ PROBLEMS.register("kp", "optgap.co.problems.knapsack:KNAPSACK")
 PROBLEMS.register("slicing", "optgap.co.problems.slicing:SLICING")
 PROBLEMS.register("path-planning", "optgap.co.problems.path_planning:PATH_PLANNING")
 PROBLEMS.register("mapf", "optgap.co.problems.multi_agent_path_finding:MAPF")
+PROBLEMS.register("portfolio", "optgap.co.problems.portfolio:PORTFOLIO")
 
 for _problem in ("job-shop", "blocking-job-shop"):
     for _rule in ("spt", "lpt", "mwkr", "lwkr", "mor", "lor", "fifo", "random"):
