@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from optgap.co.core import InputError
+from optgap.co.core import InputError, MissingExtraError
 
 F64 = NDArray[np.float64]
 Dates = NDArray[np.datetime64]
@@ -192,6 +196,113 @@ class Prices:
             raise InputError(
                 f"{self.name}: {what} on {self.dates[t]} is {values[t]:g}; expected a number above {least:g}"
             )
+
+
+def load_prices(
+    source: str | Path | Prices,
+    *,
+    assets: Sequence[str] | None = None,
+    begin: str | np.datetime64 | None = None,
+    end: str | np.datetime64 | None = None,
+    cash: float | str | None = None,
+    fill: str | None = None,
+    start: str | None = None,
+    index: str | None = None,
+    largest_gap: int = LARGEST_GAP,
+) -> Prices:
+    """Daily prices, of a name or a file; nothing is fetched from a network, nothing filled or cut unless asked.
+
+    ``"sp500"``: closes of 20 stocks of the S&P 500 and its level, 1990-01-02 to 2022-12-28 (8313 days), as the package
+    skfolio ships them. What they are, as measured on them:
+
+    - *Survivorship*: these firms were large and in the index when the set was made (2023), so nobody could have chosen
+      them in 1990. Equal weight of them earned 18% a year where the index rose 7%: compare methods on them with each
+      other, never with the index, and believe no level of return.
+    - Closes are adjusted for splits and dividends; the index is the price index, without dividends (about 2% a year).
+    - Prices are rounded to 0.001, and adjusted prices of the nineties are small: a tick of AAPL or BBY is then 0.2 to
+      1% of the price, so part of their daily returns is rounding.
+    - RRC before 1996 is a penny stock that moves by ticks of 11 to 25% (61% of its days without a change, 70 different
+      closes in 1990 to 1994, lag-1 autocorrelation -0.22): buying yesterday's worst stock "earned" 19 basis points a
+      day in these years with it and 2 without. No such trade could have been made at these closes.
+    - ``suspected_splits`` names two days, RRC 1990-04-10 (a third) and AAPL 2000-09-29 (a half): both are real falls.
+
+    ``"markov"``, ``"markov-s3"``: a path of the default :class:`~optgap.envs.portfolio.synthetic.MarkovMarket`, seed 0
+    or 3, over the weekdays of the same years.
+
+    A path that ends in .csv, .csv.gz or .parquet: *long*, with columns date, asset, close and optionally open, high,
+    low (any case, others are ignored), or *wide*, with a column date (or the first column) and one of closes an asset.
+    Dates are ISO (2011-12-30). Jumps that look like unadjusted splits are a warning.
+
+    Args:
+        source: As above; Prices are returned with the cuts asked for.
+        assets: Only these, in this order.
+        begin: First date, inclusive.
+        end: Last date, inclusive.
+        cash: Annual rate that cash earns (0.02 is 2%); or, of a file, the column (long: the asset) that holds annual
+            rates, each earned from its date to the next. By default 0, and the market's own of "markov".
+        fill: "forward" fills missing prices of a file with the asset's last, up to ``largest_gap`` days old.
+        start: "common" begins a file where all its assets have prices.
+        index: The column of a file (long: the asset) that is the level of the market index, and no asset.
+        largest_gap: Days between two rows of a file from which on they count as a hole.
+
+    Raises:
+        InputError: An unknown source, or what :class:`Prices` refuses; the message names asset and date.
+        MissingExtraError: skfolio, pandas or pyarrow is not installed.
+    """
+    from optgap.envs.portfolio import price_files  # which builds Prices, as does synthetic
+
+    name = str(source)
+    if name.endswith(price_files.SUFFIXES) and not isinstance(source, Prices):
+        prices = price_files.read_prices(Path(name), assets, begin, end, cash, fill, start, index, largest_gap)
+        for asset, date, ratio in suspected_splits(prices):
+            warnings.warn(
+                f"{prices.name}: asset {asset} on {date} closes at {ratio:.3g} of the day before; an unadjusted split?",
+                stacklevel=2,
+            )
+        return prices
+    for option, value in (("fill", fill), ("start", start), ("index", index)):
+        if value is not None:
+            raise InputError(f"{option} is {value!r} with {name!r}; expected for files of prices alone")
+    prices = source if isinstance(source, Prices) else _built_in(name)
+    prices = prices if assets is None else prices.select(assets)
+    prices = prices if begin is None and end is None else prices.between(begin, end)
+    return prices if cash is None else prices.with_cash(cash)  # type: ignore[arg-type]  # daily_rate refuses a name
+
+
+def suspected_splits(prices: Prices) -> list[tuple[str, np.datetime64, float]]:
+    """(asset, date, close by the close before) where that is within 5% of 2, 3, 4 ... 100 or one by these, by date.
+
+    A fall by half may be real; 3-for-2 splits are not looked for, as stocks do fall by a third.
+    """
+    move = np.diff(np.log(prices.close), axis=0)
+    off = np.abs(np.abs(move)[..., None] - np.log(SPLITS)).min(axis=-1)
+    found = np.argwhere(off <= SPLIT_TOLERANCE)
+    return [(prices.assets[n], prices.dates[t + 1], float(np.exp(move[t, n]))) for t, n in found]
+
+
+@lru_cache(maxsize=4)
+def _built_in(name: str) -> Prices:
+    market = re.fullmatch(r"markov(?:-s(\d+))?", name)
+    if market:
+        from optgap.envs.portfolio.synthetic import DAYS, MarkovMarket
+
+        return MarkovMarket().generate(np.random.default_rng(int(market[1] or 0)), DAYS)
+    if name == "sp500":
+        return _sp500()
+    raise InputError(f"no prices {name!r}; expected sp500, markov, markov-s<seed> or a path to .csv, .csv.gz, .parquet")
+
+
+def _sp500() -> Prices:
+    try:
+        from skfolio import datasets
+    except ImportError:
+        raise MissingExtraError("skfolio", "finance") from None
+    stocks, level = datasets.load_sp500_dataset(), datasets.load_sp500_index()
+    if not stocks.index.equals(level.index):
+        raise InputError("sp500: the dates of skfolio's stocks and index differ; expected the same")
+    return Prices(
+        "sp500", tuple(stocks.columns), stocks.index.to_numpy(), stocks.to_numpy(), index=level.to_numpy()[:, 0]
+    )
 
 
 def day(value: Any, what: str = "date") -> np.datetime64:
