@@ -83,6 +83,10 @@ AGENTS.register(
     AgentEntry("optgap.agents.ppo.agent:PPO", "optgap.agents.ppo.config:PPOConfig", "optgap.agents.ppo.recipes:MLP"),
 )
 AGENTS.register("gnn-ppo", AgentEntry("optgap.agents.ppo.agent:PPO", "optgap.agents.ppo.config:GraphPPOConfig"))
+AGENTS.register(
+    "portfolio-ppo",
+    AgentEntry("optgap.agents.ppo.agent:PPO", "optgap.agents.portfolio.config:PortfolioPPOConfig"),
+)
 AGENTS.register("gnn-slim", AgentEntry("optgap.agents.slim.agent:SLIM", "optgap.agents.slim.config:SLIMConfig"))
 AGENTS.register("gnn-pomo", AgentEntry("optgap.agents.pomo.agent:POMO", "optgap.agents.pomo.config:POMOConfig"))
 AGENTS.register("sb3-ppo", AgentEntry("optgap.agents.sb3.agent:SB3PPO", "optgap.agents.sb3.config:SB3PPOConfig"))

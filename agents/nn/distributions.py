@@ -129,6 +129,46 @@ class DiagonalGaussian:
         return (wider + 0.5 * (torch.exp(-2 * wider) + apart**2 - 1)).sum(dim=-1)
 
 
+class Dirichlet:
+    """Shares (B, n) above 0 that sum to 1; ``parameters`` (B, n) are the logarithms of the concentrations.
+
+    Where a concentration is below 1 the density has no mode, and elsewhere the mode forgets about small shares: what
+    stands for it is the mean. Samples keep away from 0 by what single precision can tell, so that densities are finite.
+    """
+
+    def __init__(self, parameters: Tensor) -> None:
+        self.concentration = parameters.float().exp()
+
+    def sample(self) -> Tensor:
+        least = torch.finfo(torch.float32).tiny
+        reference = torch.distributions.Dirichlet(self.concentration, validate_args=False)
+        shares: Tensor = reference.sample().clamp(min=least)  # type: ignore[no-untyped-call]
+        return shares / shares.sum(dim=-1, keepdim=True)
+
+    def mode(self) -> Tensor:
+        return self.concentration / self.concentration.sum(dim=-1, keepdim=True)
+
+    def log_probability(self, actions: Tensor) -> Tensor:
+        least = torch.finfo(torch.float32).tiny
+        return ((self.concentration - 1.0) * actions.clamp(min=least).log()).sum(dim=-1) - self._log_normalizer()
+
+    def entropy(self) -> Tensor:
+        expected = self._expected_logarithms()
+        return self._log_normalizer() - ((self.concentration - 1.0) * expected).sum(dim=-1)
+
+    def divergence(self, other: Self) -> Tensor:
+        apart = (self.concentration - other.concentration) * self._expected_logarithms()
+        return other._log_normalizer() - self._log_normalizer() + apart.sum(dim=-1)
+
+    def _log_normalizer(self) -> Tensor:
+        """Logarithm of the multivariate beta function."""
+        return torch.lgamma(self.concentration).sum(dim=-1) - torch.lgamma(self.concentration.sum(dim=-1))
+
+    def _expected_logarithms(self) -> Tensor:
+        """E log x_i."""
+        return torch.digamma(self.concentration) - torch.digamma(self.concentration.sum(dim=-1, keepdim=True))
+
+
 @dataclass(frozen=True)
 class ActionInterface:
     """What an action space asks of a policy."""

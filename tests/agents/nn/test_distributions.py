@@ -8,7 +8,7 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from optgap.agents.nn.distributions import MaskedCategorical, action_interface
+from optgap.agents.nn.distributions import Dirichlet, MaskedCategorical, action_interface
 from optgap.agents.nn.mlp import MLPActorCritic, flat_size, flatten
 from optgap.co.core import InputError
 
@@ -80,6 +80,44 @@ def test_box_is_a_diagonal_gaussian_clipped_on_the_way_out():
     clipped = interface.to_environment(actions.numpy())
     assert clipped.shape == (1, 2, 1)
     np.testing.assert_allclose(clipped.ravel(), [1.0, -1.0])
+
+
+def test_dirichlet_agrees_with_torchs():
+    logarithms = torch.randn(6, 4, generator=torch.manual_seed(2)) * 1.5
+    distribution, other = Dirichlet(logarithms), Dirichlet(logarithms.flip(0))
+    reference, its = (torch.distributions.Dirichlet(one.concentration) for one in (distribution, other))
+    torch.manual_seed(0)
+    samples = torch.stack([distribution.sample() for _ in range(4000)])
+    assert torch.allclose(samples.sum(-1), torch.ones(4000, 6))
+    assert torch.allclose(samples.mean(0), reference.mean, atol=0.02)
+    assert torch.allclose(samples.var(0), reference.variance, atol=0.01)
+    assert torch.allclose(distribution.mode(), reference.mean)
+    actions = samples[0].clamp(1e-4)
+    actions = actions / actions.sum(-1, keepdim=True)
+    assert torch.allclose(distribution.log_probability(actions), reference.log_prob(actions), rtol=1e-4, atol=1e-4)
+    assert torch.allclose(distribution.entropy(), reference.entropy(), rtol=1e-4, atol=1e-4)
+    expected = torch.distributions.kl_divergence(reference, its)
+    assert torch.allclose(distribution.divergence(other), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_dirichlet_of_one_share_in_two_is_a_beta_distribution():
+    """Beta(2, 1): density 2 x, mean 2/3, entropy 1/2 - log 2; against Beta(1, 1): KL = minus its entropy."""
+    distribution = Dirichlet(torch.tensor([[2.0, 1.0]]).log())
+    found = distribution.log_probability(torch.tensor([[0.25, 0.75]]))
+    assert torch.allclose(found, torch.tensor([0.5]).log())
+    assert torch.allclose(distribution.mode(), torch.tensor([[2 / 3, 1 / 3]]))
+    assert torch.allclose(distribution.entropy(), torch.tensor([0.5]) - np.log(2))
+    assert torch.allclose(distribution.divergence(Dirichlet(torch.zeros(1, 2))), np.log(2) - torch.tensor([0.5]))
+
+
+def test_densities_of_tiny_shares_and_their_gradients_are_finite():
+    torch.manual_seed(0)
+    logarithms = torch.full((200, 3), -4.0).requires_grad_()
+    distribution = Dirichlet(logarithms)
+    actions = distribution.sample()
+    assert (actions > 0).all()
+    (distribution.log_probability(actions) + distribution.entropy()).sum().backward()
+    assert torch.isfinite(logarithms.grad).all()
 
 
 @pytest.mark.parametrize("space", [spaces.MultiBinary(3), spaces.Box(0, 5, (2,), np.int32), spaces.Text(4)])

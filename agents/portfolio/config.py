@@ -1,0 +1,54 @@
+"""Hyperparameters of PPO on portfolios."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from optgap.agents.common.on_policy_config import require
+from optgap.agents.portfolio.extractors import EXTRACTORS
+from optgap.agents.ppo.config import PPOConfig
+
+DISTRIBUTIONS = ("gaussian", "dirichlet")
+
+
+@dataclass
+class PortfolioPPOConfig(PPOConfig):
+    """PPO with a network over the assets' windows (:mod:`optgap.agents.portfolio.policies`).
+
+    A decision bears on the next day's return, and through the weights that it leaves on what the next trades cost: a
+    discount that forgets within a few weeks loses next to nothing of that, and keeps the noise of a whole episode's
+    returns out of the advantages.
+    """
+
+    policy: str = "optgap.agents.portfolio.policies:PortfolioActorCritic"
+    num_envs: int = 32
+    rollout_length: int = 128
+    minibatch_size: int = 512
+    epochs: int = 4
+    gamma: float = 0.9
+    gae_lambda: float = 0.9
+    learning_rate: float = 1e-3
+    learning_rate_schedule: str = "linear"
+    normalize_reward: bool = True
+    normalize_observation: bool = True
+    extractor: str = "equivariant"
+    """"equivariant", "attention" or "convolution": :data:`optgap.agents.portfolio.extractors.EXTRACTORS`."""
+    distribution: str = "gaussian"
+    """"gaussian" over logits (``env.action=softmax``) or "dirichlet" over weights (``env.action=weights``)."""
+    width: int = 32
+    """Of an asset's encoding (``hidden_sizes`` belongs to perceptrons and is not read)."""
+    layers: int = 2
+    """In which assets see each other; blocks of "convolution"."""
+    log_std: float = -0.7
+    """Of the logits before training: a sample changes a weight by half of itself."""
+    concentration: float = 10.0
+    """Of a Dirichlet distribution before training, an asset's."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_surrogate()
+        for name in ("width", "layers"):
+            require(self, name, getattr(self, name) >= 1, "an integer of at least 1")
+        require(self, "extractor", self.extractor in EXTRACTORS, ", ".join(EXTRACTORS))
+        require(self, "distribution", self.distribution in DISTRIBUTIONS, " or ".join(DISTRIBUTIONS))
+        require(self, "concentration", self.concentration > 0, "a number above 0")
