@@ -20,6 +20,8 @@ from optgap.co.problems.multi_agent_path_finding import MAPFInstance
 from optgap.co.problems.multi_agent_path_finding_instances import load_mapf, load_mapf_folder
 from optgap.co.problems.path_planning import PathPlanningInstance
 from optgap.co.problems.path_planning_instances import load_path_planning, load_path_planning_folder
+from optgap.co.problems.portfolio import TradingPeriod
+from optgap.co.problems.portfolio_instances import load_portfolio, load_portfolio_folder
 from optgap.co.problems.slicing import SlicingInstance
 from optgap.co.problems.slicing_instances import load_slicing, load_slicing_folder
 
@@ -89,6 +91,17 @@ COLLECTIONS.register(
         partial(write_solution, "slicing"),
         ("slicing-25-s0", "slicing-100-s0", "slicing-100-s1", "slicing-100-s2"),
         size="n_users",
+    ),
+)
+COLLECTIONS.register(
+    "portfolio",
+    Collection(
+        TradingPeriod,
+        load_portfolio,
+        load_portfolio_folder,
+        partial(write_solution, "portfolio"),
+        ("portfolio-3x20-s0", "portfolio-10x250-s0", "portfolio-20x250-s0", "portfolio-20x1000-s0"),
+        size="n_assets",
     ),
 )
 COLLECTIONS.register(

@@ -108,3 +108,6 @@ SOLVERS.register("path-planning/lattice-a-star-car", "optgap.co.heuristics.latti
 SOLVERS.register("mapf/prioritized-planning", "optgap.co.heuristics.prioritized_planning:solve")
 SOLVERS.register("mapf/cbs", "optgap.co.exact.conflict_based_search:solve")
 SOLVERS.register("mapf/scip", "optgap.co.exact.multi_agent_path_finding_scip:solve")
+SOLVERS.register("portfolio/equal-weight", "optgap.co.heuristics.portfolio_rules:solve_equal_weight")
+SOLVERS.register("portfolio/buy-and-hold", "optgap.co.heuristics.portfolio_rules:solve_buy_and_hold")
+SOLVERS.register("portfolio/hindsight", "optgap.co.exact.portfolio_hindsight:solve")

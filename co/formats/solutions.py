@@ -1,4 +1,4 @@
-"""Solutions of the routing and selection problems and of network slicing as files, checked before they are written.
+"""Solutions of the problems but scheduling as files, checked before they are written.
 
 JSON for all of them, nodes and items counted from 0::
 
@@ -6,8 +6,8 @@ JSON for all of them, nodes and items counted from 0::
      "routes": [[3, 1], [2]]}
 
 ``tour`` for the TSP and the ATSP, ``routes`` for the CVRP, ``path`` for orienteering, ``items`` for the knapsack, ``shares``
-for slicing, ``paths`` for multi-agent path finding, ``path`` (points in m) for path planning. Tours are also written as
-``.tour`` (TSPLIB), routes as ``.sol`` (VRPLIB).
+for slicing, ``weights`` for portfolios, ``paths`` for multi-agent path finding, ``path`` (points in m) for path planning. Tours
+are also written as ``.tour`` (TSPLIB), routes as ``.sol`` (VRPLIB).
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ KEYS = {
     "op": "path",
     "kp": "items",
     "slicing": "shares",
+    "portfolio": "weights",
     "mapf": "paths",
     "path-planning": "path",
 }

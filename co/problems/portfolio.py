@@ -241,7 +241,7 @@ class Portfolio:
         steps[0] = 0.0
         arguments: dict[str, Any] = {
             "name": f"portfolio-{assets}x{days}",
-            "dates": np.busday_offset("2000-01-03", np.arange(rows)),
+            "dates": np.busday_offset(np.datetime64("2000-01-03"), np.arange(rows)),
             "close": 100.0 * np.exp(np.cumsum(steps, axis=0)),
             "history": history,
             "cash": np.full(rows, (1.0 + cash) ** (1 / YEAR) - 1.0),
