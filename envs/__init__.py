@@ -10,6 +10,7 @@ ROUTING = "optgap.envs.routing"
 SLICING = "optgap.envs.slicing"
 AGV = "optgap.envs.agv"
 FINRAY = "optgap.envs.finray"
+PORTFOLIO = "optgap.envs.portfolio"
 EXPLORATION = "optgap.envs.exploration"
 PDE = "optgap.envs.pde"
 
@@ -29,6 +30,7 @@ ENTRY_POINTS = {
     "optgap/NetworkSlicing-v0": (f"{SLICING}.env:SlicingEnv", f"{SLICING}.vector_env:SlicingVectorEnv"),
     "optgap/AGV-v0": (f"{AGV}.env:AGVEnv", f"{AGV}.vector_env:AGVVectorEnv"),
     "optgap/FinRay-v0": (f"{FINRAY}.env:FinRayEnv", f"{FINRAY}.vector_env:FinRayVectorEnv"),
+    "optgap/Portfolio-v0": (f"{PORTFOLIO}.env:PortfolioEnv", f"{PORTFOLIO}.vector_env:PortfolioVectorEnv"),
     "optgap/DeepSea-v0": (f"{EXPLORATION}.env:DeepSeaEnv", f"{EXPLORATION}.vector_env:DeepSeaVectorEnv"),
     "optgap/GridMaze-v0": (f"{EXPLORATION}.env:GridMazeEnv", f"{EXPLORATION}.vector_env:GridMazeVectorEnv"),
     "optgap/PointMaze-v0": (f"{EXPLORATION}.env:PointMazeEnv", f"{EXPLORATION}.vector_env:PointMazeVectorEnv"),
