@@ -67,6 +67,7 @@ class Accounts(NamedTuple):
     turnover: F64  # (B,) sum over the assets of |weight after - before the trade| of all trades so far
     paid: F64  # (B,) cost of all trades so far, by the initial wealth
     moments: F64  # (B, 2) of the daily returns, or the value at risk: what the reward remembers
+    inverse: F64  # (B, N) of the latest closes that are seen
     reward: F64  # (B,)
     done: NDArray[np.bool_]  # (B,)
     truncated: NDArray[np.bool_]  # (B,)
@@ -137,6 +138,7 @@ def empty_accounts(copies: int, assets: int, features: int, window: int, days: i
         turnover=real(),
         paid=real(),
         moments=real(2),
+        inverse=real(assets),
         reward=real(),
         done=np.zeros(copies, np.bool_),
         truncated=np.zeros(copies, np.bool_),
@@ -159,7 +161,9 @@ def _observe(table: Table, accounts: Accounts, settings: Settings, b: int) -> No
     mean = total / (window * n)
     variance = square / (window * n) - mean * mean
     scale = 1.0 / math.sqrt(max(variance, LEAST_DEVIATION**2))
-    latest = table.close[last]
+    inverse = accounts.inverse[b]  # multiplying is faster, and exact enough for single precision
+    for i in range(n):
+        inverse[i] = 1.0 / table.close[last, i]
     for f in range(features):
         shown = table.seen[f]
         if table.by_deviation[f]:
@@ -169,7 +173,7 @@ def _observe(table: Table, accounts: Accounts, settings: Settings, b: int) -> No
         else:
             for k in range(window):
                 for i in range(n):
-                    seen[f, k, i] = min(shown[first + k, i] / latest[i], HIGHEST)
+                    seen[f, k, i] = min(shown[first + k, i] * inverse[i], HIGHEST)
     known = accounts.decision[b] - lag  # the last trade at a price that is seen
     for f in range(features):
         for i in range(n):

@@ -170,10 +170,12 @@ class PortfolioBatch:
 
     def _assign(self, b: int, start: int, days: int, rules: Rules | TradingPeriod, initial: F64) -> None:
         if days > self.accounts.weights.shape[1]:
-            small = self.accounts
-            self.accounts = empty_accounts(len(small.start), len(initial) - 1, len(self.features), self.window, days)
-            for before, after in zip(small, self.accounts, strict=True):
-                after[tuple(slice(n) for n in before.shape)] = before
+            small: list[NDArray[Any]] = [*self.accounts]
+            copies, n = self.accounts.initial.shape
+            self.accounts = empty_accounts(copies, n - 1, len(self.features), self.window, days)
+            large: list[NDArray[Any]] = [*self.accounts]
+            for before, after in zip(small, large, strict=True):
+                after[tuple(slice(k) for k in before.shape)] = before
         accounts = self.accounts
         accounts.start[b], accounts.days[b], accounts.initial[b] = start, days, initial
         accounts.proportional_cost[b], accounts.fixed_cost[b] = rules.proportional_cost, rules.fixed_cost
