@@ -37,11 +37,11 @@ class Prices:
     name: str
     assets: tuple[str, ...]  # (N,) names, all different
     dates: Dates  # (T,) datetime64[D], strictly increasing
-    close: F64  # (T, N) > 0, in money; the market value of one share, so adjusted for splits and dividends
+    close: F64  # (T, N) > 0, in money, adjusted for splits and dividends
     open: F64 | None = None  # (T, N) > 0
     high: F64 | None = None  # (T, N) > 0
     low: F64 | None = None  # (T, N) > 0
-    cash: F64 = field(default_factory=lambda: np.zeros(()))  # (T,) > -1, interest over the day that ends at dates[t]
+    cash: F64 = field(default_factory=lambda: np.zeros(()))  # (T,) or () > -1, interest of the day ending at dates[t]
     index: F64 | None = None  # (T,) > 0, level of the market index
     largest_gap: int = LARGEST_GAP  # days
 
@@ -65,12 +65,7 @@ class Prices:
         if self.index is not None:
             put(self, "index", _frozen(self._array("index", self.index, (rows,))))
             self._check_series("index", self.index, 0.0)
-        given = np.asarray(self.cash, dtype=np.float64)
-        put(
-            self,
-            "cash",
-            _frozen(self._array("cash", np.broadcast_to(given, (rows,)) if given.ndim == 0 else given, (rows,))),
-        )
+        put(self, "cash", _frozen(self._array("cash", self.cash, (rows,))))
         self._check_series("cash", self.cash, -1.0)
 
     def __len__(self) -> int:
@@ -137,6 +132,8 @@ class Prices:
             array = np.array(values, dtype=np.float64)
         except (TypeError, ValueError):
             raise InputError(f"{self.name}: {what} is no table of numbers") from None
+        if array.ndim == 0 and what == "cash":
+            return np.full(shape, array)
         if array.shape != shape:
             raise InputError(f"{self.name}: {what} has shape {array.shape}; expected {shape}")
         return array

@@ -7,12 +7,15 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from optgap.co.core import InputError
 from optgap.envs.portfolio.prices import F64, Prices
 
+I64 = NDArray[np.int64]
+
 FIRST_DAY = np.datetime64("1990-01-02")
-DAYS = 8611  # weekdays from the first day to 2022-12-30: the years of the real prices
+DAYS = 8609  # weekdays from the first day to 2022-12-30: the years of the real prices
 GAP = 1e-10  # largest proved distance from the optimal growth rate that passes for optimal
 ITERATIONS = 100  # of the interior-point method; 15 to 25 are usual
 
@@ -203,9 +206,9 @@ class MarkovMarket:
         dates = np.busday_offset(FIRST_DAY, np.arange(days), roll="forward")
         with np.errstate(over="ignore", under="ignore"):
             close = 100.0 * np.cumprod(1.0 + self.returns[path], axis=0)
-        return Prices(self.name, self.assets, dates, close, cash=np.asarray(self.cash))
+        return Prices(self.name, self.assets, dates, close, cash=np.full(days, self.cash))
 
-    def scenarios(self, prices: Prices) -> np.ndarray[Any, np.dtype[np.int64]]:
+    def scenarios(self, prices: Prices) -> I64:
         """(T - 1,) the scenario of each day after the first of generated prices.
 
         Raises:
@@ -218,7 +221,8 @@ class MarkovMarket:
         if len(off) and off.min(axis=1).max() > 1e-9:
             t = int(np.argmax(off.min(axis=1)))
             raise InputError(f"{prices.name}: the returns on {prices.dates[t + 1]} are of no scenario of {self.name}")
-        return off.argmin(axis=1)
+        scenarios: I64 = off.argmin(axis=1)
+        return scenarios
 
 
 def _default() -> tuple[F64, F64]:
