@@ -57,6 +57,7 @@ def play(env: Any, seed: int, steps: int = LONGEST) -> Iterator[tuple[Any, ...]]
             return
 
 
+@pytest.mark.filterwarnings("ignore:.*we recommend using a symmetric and normalized space")  # logits are no shares
 @pytest.mark.filterwarnings("error")
 @every_id
 def test_gymnasium_finds_nothing_to_warn_of(env_id: str) -> None:
@@ -83,6 +84,8 @@ class AnyAction(gym.ActionWrapper[Any, Any, Any]):
 
 @pytest.mark.filterwarnings("ignore:Your observation .* has an unconventional shape")  # advice for its own networks
 @pytest.mark.filterwarnings("ignore:We recommend you to use a symmetric and normalized Box")  # shares are no such thing
+@pytest.mark.filterwarnings("ignore:It seems that your observation .* is an image")  # features x days x assets are none
+@pytest.mark.filterwarnings("ignore:The minimal resolution for an image")  # likewise
 @every_id
 def test_stable_baselines3_accepts_it(env_id: str) -> None:
     from stable_baselines3.common.env_checker import check_env as check
