@@ -27,6 +27,7 @@ CVAR_LEVEL = 0.95
 ASSETS = 5  # at most, in the cardinality-constrained portfolio
 LEAST = 0.05  # share of an asset that it holds at all
 SECONDS = 10.0  # of SCIP at each rebalancing
+PERCENT = 100.0  # variances of plain daily returns, 1e-4, are near the tolerances of convex solvers
 
 Choice = Callable[[F64, float], F64]
 """Weights (N,) of assets, sum at most 1, of (window, N) daily returns and the daily rate of cash; the rest is cash."""
@@ -90,8 +91,8 @@ def mean_variance(window: int = WINDOW, risk_aversion: float = RISK_AVERSION) ->
     """The largest w'mu - risk_aversion / 2 w'Sw of daily returns."""
 
     def choose(returns: F64, cash: float) -> F64:
-        # skfolio's aversion multiplies the whole variance
-        return _fit("MeanRisk", returns, objective_function="MAXIMIZE_UTILITY", risk_aversion=risk_aversion / 2)
+        aversion = risk_aversion / 2 / PERCENT  # skfolio's multiplies the whole variance, which is of percents
+        return _fit("MeanRisk", returns, objective_function="MAXIMIZE_UTILITY", risk_aversion=aversion)
 
     return Optimized("mean-variance", choose, window)
 
@@ -103,7 +104,7 @@ def maximum_sharpe(window: int = WINDOW) -> Strategy:
         mean, _ = estimates(returns)
         if not (mean > cash + 1e-8).any():
             return np.zeros(returns.shape[1])
-        return _fit("MeanRisk", returns, objective_function="MAXIMIZE_RATIO", risk_free_rate=cash)
+        return _fit("MeanRisk", returns, objective_function="MAXIMIZE_RATIO", risk_free_rate=cash * PERCENT)
 
     return Optimized("maximum-sharpe", choose, window)
 
@@ -172,5 +173,5 @@ def _fit(estimator: str, returns: F64, **settings: Any) -> F64:
     for name, choices in (("objective_function", optimization.ObjectiveFunction), ("risk_measure", RiskMeasure)):
         if name in settings:
             settings[name] = choices[settings[name]]
-    fitted = getattr(optimization, estimator)(prior_estimator=prior, **settings).fit(returns)
+    fitted = getattr(optimization, estimator)(prior_estimator=prior, **settings).fit(returns * PERCENT)
     return np.asarray(fitted.weights_, np.float64)
