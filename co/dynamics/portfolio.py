@@ -105,10 +105,8 @@ def table_of(features: tuple[str, ...], cash: F64, **channels: F64 | None) -> Ta
             raise InputError(f"feature {name!r}: the prices have no such column")
         shown.append(values)
     by_deviation = np.array([name == "return" for name in features])
-    # np.array copies: numba compiles for writable arrays in C order alone
-    return Table(
-        np.array(close), np.array(cash), np.stack(shown), by_deviation, returns.sum(1), np.square(returns).sum(1)
-    )
+    rows = (np.array(values, order="C") for values in (close, cash, np.stack(shown)))  # one form of them is compiled
+    return Table(*rows, by_deviation, returns.sum(1), np.square(returns).sum(1))
 
 
 def empty_accounts(copies: int, assets: int, features: int, window: int, days: int = 0) -> Accounts:
@@ -386,7 +384,7 @@ def first_invalid(accounts: Accounts, settings: Settings, action: F64, skip: NDA
                 return b, NOT_A_NUMBER
         if given:
             for i in range(n):
-                if not -0.0 <= action[b, i] <= max(accounts.cap[b], drifted[i]) + TOLERANCE:
+                if not 0.0 <= action[b, i] <= max(accounts.cap[b], drifted[i]) + TOLERANCE:
                     return b, OUTSIDE
                 total += action[b, i]
                 far += abs(action[b, i] - drifted[i])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -93,7 +92,7 @@ class PortfolioBatch:
                 f"after {self.history} of history (window and lag); expected at least {max(days, 1)} (episode)"
             )
         self.days = days
-        self.table = self._base = _table_of_prices(prices, features)
+        self.table = self._base = _table(prices, features)
         n = len(prices.assets)
         self.accounts = empty_accounts(copies, n, len(features), window, days)
         self.instances: list[Episode | TradingPeriod | None] = [None] * copies
@@ -160,7 +159,7 @@ class PortfolioBatch:
         for period in played:
             self._placed[period] = rows
             rows += len(period.close)
-            tables.append(table_of(self.features, period.cash, **{name: getattr(period, name) for name in CHANNELS}))
+            tables.append(_table(period, self.features))
         joined = (np.concatenate(part, 1 if part[0].ndim == 3 else 0) for part in zip(*tables, strict=True))
         self.table = Table(*joined)._replace(by_deviation=self._base.by_deviation)
         for b, episode in enumerate(self.instances):
@@ -262,7 +261,5 @@ class PortfolioBatch:
         return spaces.Box(-HIGHEST, HIGHEST, self.accounts.seen.shape[1:])
 
 
-@lru_cache(maxsize=8)
-def _table_of_prices(prices: Prices, features: tuple[str, ...]) -> Table:
-    """The table, shared by the environments over the same prices: no one writes to it."""
+def _table(prices: Prices | TradingPeriod, features: tuple[str, ...]) -> Table:
     return table_of(features, prices.cash, **{name: getattr(prices, name) for name in CHANNELS})
