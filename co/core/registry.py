@@ -111,3 +111,4 @@ SOLVERS.register("mapf/scip", "optgap.co.exact.multi_agent_path_finding_scip:sol
 SOLVERS.register("portfolio/equal-weight", "optgap.co.heuristics.portfolio_rules:solve_equal_weight")
 SOLVERS.register("portfolio/buy-and-hold", "optgap.co.heuristics.portfolio_rules:solve_buy_and_hold")
 SOLVERS.register("portfolio/hindsight", "optgap.co.exact.portfolio_hindsight:solve")
+SOLVERS.register("portfolio/scip", "optgap.co.exact.portfolio_scip:solve")
