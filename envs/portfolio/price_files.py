@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,41 +83,43 @@ def _frame(path: Path) -> Any:
         if path.suffix == ".parquet":
             frame = pd.read_parquet(path, engine="pyarrow")
             frame = frame if isinstance(frame.index, pd.RangeIndex) else frame.reset_index()
-            header = [str(column).strip() for column in frame.columns]
-        else:  # pandas would rename the second of two equal columns
-            first = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-            header = [column.strip() for column in first.iloc[0]]
-            words = ("date", "asset")  # never missing, and no numbers
-            frame = (
-                pd.read_csv(
-                    path,
-                    names=header,
-                    header=0,
-                    index_col=False,
-                    dtype={c: str for k, c in enumerate(header) if c.lower() in words or k == 0},
-                    keep_default_na=False,
-                    na_values={c: MISSING for c in header if c.lower() not in words},
-                    float_precision="round_trip",
-                    skipinitialspace=True,
-                    encoding="utf-8-sig",
-                )
-                if len(set(header)) == len(header)
-                else first
-            )
+            frame = frame.set_axis(_different(path, frame.columns), axis=1)
+        else:
+            frame = _csv(path)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file of prices") from None
     except ImportError:
         raise MissingExtraError("pyarrow", "finance") from None
+    except InputError:
+        raise
     except (OSError, ValueError) as error:  # of pandas and pyarrow too
         raise InputError(f"{path}: cannot be read as prices: {str(error).splitlines()[0]}") from None
-    twice = [column for k, column in enumerate(header) if column in header[:k]]
-    if twice:
-        raise InputError(f"{path}: asset {twice[0]} appears twice; expected different columns")
-    if len(header) < 2 or not len(frame):
-        raise InputError(
-            f"{path}: {len(frame)} rows of {len(header)} columns; expected a date and prices, with commas between"
-        )
-    return frame.set_axis(header, axis=1)
+    rows, columns = frame.shape
+    if rows < 1 or columns < 2:
+        raise InputError(f"{path}: {rows} rows of {columns} columns; expected a date and prices, with commas between")
+    return frame
+
+
+def _csv(path: Path) -> Any:
+    import pandas as pd
+
+    form: dict[str, Any] = {"keep_default_na": False, "skipinitialspace": True, "encoding": "utf-8-sig"}
+    # The header by itself: pandas would rename the second of two equal columns.
+    header = _different(path, pd.read_csv(path, header=None, nrows=1, dtype=str, **form).iloc[0])
+    words = [name for k, name in enumerate(header) if k == 0 or name.lower() in ("date", "asset")]
+    missing = {name: MISSING for name in header if name not in words}
+    frame = pd.read_csv(path, names=header, header=0, dtype=dict.fromkeys(words, str), na_values=missing, **form)
+    if not isinstance(frame.index, pd.RangeIndex):  # where pandas puts columns without a name
+        raise InputError(f"{path}: rows have more values than the header has columns ({len(header)})")
+    return frame
+
+
+def _different(path: Path, columns: Iterable[Any]) -> list[str]:
+    names = [str(column).strip() for column in columns]
+    for k, name in enumerate(names):
+        if name in names[:k]:
+            raise InputError(f"{path}: asset {name} appears twice; expected different columns")
+    return names
 
 
 def _dates(path: Path, column: Any) -> Dates:

@@ -205,8 +205,8 @@ class MarkovMarket:
             scenario = path[t] = int(np.searchsorted(below[scenario], u, side="right"))
         dates = np.busday_offset(FIRST_DAY, np.arange(days), roll="forward")
         with np.errstate(over="ignore", under="ignore"):
-            close = 100.0 * np.cumprod(1.0 + self.returns[path], axis=0)
-        return Prices(self.name, self.assets, dates, close, cash=np.full(days, self.cash))
+            close = 100.0 * np.cumprod(1.0 + self.returns[path], axis=0, dtype=np.float64)
+        return Prices(self.name, self.assets, dates, close, cash=np.full(days, self.cash, dtype=np.float64))
 
     def scenarios(self, prices: Prices) -> I64:
         """(T - 1,) the scenario of each day after the first of generated prices.
