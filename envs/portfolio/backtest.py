@@ -95,7 +95,7 @@ def marks(period: TradingPeriod) -> Dates:
 
 
 def trading_period(
-    prices: Prices, begin: Any, end: Any, history: int = HISTORY, initial: F64 | None = None, **rules: float
+    prices: Prices, begin: Any, end: Any, history: int = HISTORY, initial: F64 | None = None, **rules: Any
 ) -> TradingPeriod:
     """The period with its first decision at the close of ``begin`` and its last mark at that of ``end``.
 
@@ -117,7 +117,7 @@ def trading_period(
             f"a later begin or a shorter window"
         )
     part = prices.rows(first - history, last + 1)
-    known = {} if initial is None else {"initial": initial}
+    known: dict[str, Any] = rules if initial is None else rules | {"initial": initial}
     return TradingPeriod(
         name=f"{prices.name} {begin}..{end}",
         dates=part.dates,
@@ -129,7 +129,6 @@ def trading_period(
         history=history,
         assets=prices.assets,
         **known,
-        **rules,  # type: ignore[arg-type]
     )
 
 
@@ -208,7 +207,9 @@ def walk(method: str, player: Player, prices: Prices, folds: Sequence[Fold], per
         InputError: a window does not begin where the one before ended, or does not fit into the price table.
         InfeasibleError: weights break a limit of a window; names method, asset and date.
     """
-    rules = {name: getattr(period, name) for name in ("proportional_cost", "cap", "minimum_cash", "turnover")}
+    rules: dict[str, Any] = {
+        name: getattr(period, name) for name in ("proportional_cost", "cap", "minimum_cash", "turnover")
+    }
     cpu, holdings, wealth = time.process_time(), period.initial, 1.0
     dates, weights = [marks(period)[:1]], []
     for fold in folds:
@@ -249,7 +250,7 @@ def backtest(
     bounds: Mapping[str, Player] | None = None,
     history: int = HISTORY,
     progress: Callable[[str], None] | None = None,
-    **rules: float,
+    **rules: Any,
 ) -> Backtest:
     """Play every player through every fold; the index is added where the table has one.
 

@@ -1,7 +1,8 @@
 """Strategies that optimize estimates of a trailing window, by skfolio and by SCIP; all are refitted at every rebalancing.
 
 Estimates are the shrunk ones, which are what makes these methods' best form with a few hundred days: covariances of Ledoit &
-Wolf 2004, means of James & Stein (towards the mean of all assets). All are fully invested and long-only.
+Wolf 2004, means of Jorion 1986 (Bayes-Stein, towards the mean of the minimum-variance portfolio; the James-Stein estimator
+can push means apart where one factor drives all assets). All are fully invested and long-only.
 
 Sources: mean-variance and minimum variance, Markowitz 1952; maximum Sharpe, Tobin 1958; risk parity (equal contributions to the
 variance), Maillard, Roncalli & Teiletche 2010; CVaR, Rockafellar & Uryasev 2000; hierarchical risk parity, Lopez de Prado 2016;
@@ -10,13 +11,14 @@ hierarchical equal risk contribution, Raffinot 2018; at most K assets, Bienstock
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from optgap.co.core import InputError, MissingExtraError
+from optgap.co.core import Budget, InputError, MissingExtraError, Status
 from optgap.envs.portfolio.prices import Prices
 from optgap.envs.portfolio.strategy import Strategy
 
@@ -68,7 +70,7 @@ class Optimized:
         close = past.close[-self.window - 1 :]
         try:
             chosen = self.choose(close[1:] / close[:-1] - 1, float(past.cash[-self.window :].mean()))
-        except (MissingExtraError, KeyboardInterrupt):
+        except MissingExtraError:
             raise
         except Exception as error:
             raise RuntimeError(f"strategy {self.name} on {now}: {error}") from error
@@ -135,13 +137,21 @@ def cardinality_mean_variance(
     risk_aversion: float = RISK_AVERSION,
     seconds: float = SECONDS,
 ) -> Strategy:
-    """Mean-variance of at most ``assets`` assets, each at least ``least``: a mixed-integer programme, solved by SCIP."""
+    """Mean-variance of at most ``assets`` assets, each at least ``least``: a mixed-integer programme, solved by SCIP.
+
+    Proved optimal; where ``seconds`` are not enough for that, the best found is taken, with a warning.
+    """
 
     def choose(returns: F64, cash: float) -> F64:
         from optgap.co.exact.mean_variance_scip import solve_mean_variance
 
         mean, covariance = estimates(returns)
-        return solve_mean_variance(mean, covariance, risk_aversion, assets, least=least, seconds=seconds)
+        found = solve_mean_variance(
+            mean, covariance, cardinality=assets, risk_aversion=risk_aversion, least=least, budget=Budget(seconds)
+        )
+        if found.status is not Status.OPTIMAL:
+            warnings.warn(f"portfolio of {assets} assets: not proved optimal within {seconds:g} s", stacklevel=2)
+        return np.asarray(found.solution, np.float64)
 
     return Optimized("cardinality-mean-variance", choose, window)
 
@@ -158,11 +168,12 @@ def estimates(returns: F64) -> tuple[F64, F64]:
 
 def _prior() -> Any:
     try:
-        from skfolio.moments import LedoitWolf, ShrunkMu
+        from skfolio.moments import LedoitWolf, ShrunkMu, ShrunkMuMethods
         from skfolio.prior import EmpiricalPrior
     except ImportError:
         raise MissingExtraError("skfolio", "finance") from None
-    return EmpiricalPrior(mu_estimator=ShrunkMu(), covariance_estimator=LedoitWolf())
+    mean = ShrunkMu(method=ShrunkMuMethods.BAYES_STEIN, vol_weighted_target=True)
+    return EmpiricalPrior(mu_estimator=mean, covariance_estimator=LedoitWolf())
 
 
 def _fit(estimator: str, returns: F64, **settings: Any) -> F64:

@@ -105,7 +105,8 @@ def write_results(result: Backtest, folder: Path, prices: Prices, **table_settin
     try:
         folder.mkdir(parents=True, exist_ok=True)
         traded = [curve for curve in result.curves if curve.weights is not None]
-        np.savez_compressed(folder / WEIGHTS, **{str(k): curve.weights for k, curve in enumerate(traded)})
+        arrays: dict[str, Any] = {str(k): curve.weights for k, curve in enumerate(traded)}
+        np.savez_compressed(folder / WEIGHTS, **arrays)
     except OSError as error:
         raise InputError(f"{folder}: cannot be written: {error.strerror or error}") from None
     columns = [[str(date) for date in result.dates]] + [[f"{w:.17g}" for w in c.wealth] for c in result.curves]
@@ -140,12 +141,12 @@ def read_results(folder: Path, prices: Prices) -> Backtest:
     """
     report = _report(folder / RESULTS)
     try:
-        rules = {name: math.inf if value is None else float(value) for name, value in report["rules"].items()}
-        table_of = prices.select(report["prices"]["assets"])
-        period = trading_period(table_of, report["begin"], report["end"], int(report["history"]), **rules)
-        folds = tuple(
-            Fold(**{k: v if k == "gap" else np.datetime64(v) for k, v in fold.items()}) for fold in report["folds"]
-        )
+        rules: dict[str, Any] = {
+            name: math.inf if value is None else float(value) for name, value in report["rules"].items()
+        }
+        held = prices.select(report["prices"]["assets"])
+        period = trading_period(held, report["begin"], report["end"], int(report["history"]), **rules)
+        folds = tuple(_fold(entry) for entry in report["folds"])
         methods = {entry["method"]: entry for entry in report["methods"]}
         digest = report["prices"]["sha256"]
     except (KeyError, TypeError, AttributeError) as error:
@@ -160,12 +161,17 @@ def read_results(folder: Path, prices: Prices) -> Backtest:
         entry = methods[method]
         if entry["weights"] is None:
             require_dates(method, dates, period.dates[period.history :])
-            curve = index_curve(table_of, period)
+            curve = index_curve(held, period)
         else:
             curve = curve_of(method, dates, _weights(folder / WEIGHTS, entry["weights"]), period, entry["seconds"])
         _require_wealth(folder / WEALTH, curve, wealth)
         curves.append(curve)
     return Backtest(period, folds, tuple(curves), frozenset(m for m, e in methods.items() if e["kind"] == "bound"))
+
+
+def _fold(entry: Mapping[str, Any]) -> Fold:
+    dates = {name: np.datetime64(entry[name]) for name in ("train_begin", "train_end", "test_begin", "test_end")}
+    return Fold(gap=entry["gap"], **dates)
 
 
 def _require_wealth(file: Path, curve: Curve, wealth: F64) -> None:
@@ -261,5 +267,5 @@ def _weights(file: Path, key: str) -> F64:
     try:
         with np.load(file, allow_pickle=False) as arrays:
             return np.asarray(arrays[key], np.float64)
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise InputError(f"{file}: array {key} cannot be read: {error}") from None

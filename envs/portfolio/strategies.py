@@ -48,7 +48,7 @@ class AllCash:
 
     def weights(self, past: Prices, holdings: F64) -> F64:
         """All in cash."""
-        return np.eye(len(past.assets) + 1)[-1]
+        return np.asarray(np.eye(len(past.assets) + 1)[-1])
 
 
 class BuyAndHold:

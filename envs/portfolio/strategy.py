@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optgap.co.core import InputError, Registry
-from optgap.co.dynamics.portfolio import keep_limits
+from optgap.co.dynamics.portfolio_trade import keep_limits
 from optgap.co.heuristics.portfolio_rules import play as play_rule
 from optgap.co.problems.portfolio import TradingPeriod
 from optgap.envs.portfolio.prices import Prices

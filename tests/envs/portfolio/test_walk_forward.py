@@ -48,11 +48,11 @@ def test_rolling_training_window() -> None:
 def test_windows_follow_each_other_and_training_ends_before(
     begin: object, length: int, years: int, gap: int, train_years: int | None
 ) -> None:
-    end = np.datetime64(begin, "D") + length
+    end = np.datetime64(str(begin)) + length
     folds = walk_forward(DATES, str(begin), str(end), years=years, gap=gap, train_years=train_years)
     row = {date: k for k, date in enumerate(DATES)}
     first_return = DATES[row[folds[0].test_begin] + 1]
-    assert folds[0].test_begin < np.datetime64(begin, "D") <= first_return
+    assert folds[0].test_begin < np.datetime64(str(begin)) <= first_return
     assert folds[-1].test_end == DATES[end >= DATES][-1]
     for before, after in zip(folds[:-1], folds[1:], strict=True):
         assert before.test_end == after.test_begin
@@ -117,4 +117,4 @@ def test_open_window_that_is_not_reached_is_not_logged(tmp_path: Path) -> None:
 )
 def test_bad_windows(begin: str, settings: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        walk_forward(DATES, begin, **settings)  # type: ignore[arg-type]
+        walk_forward(DATES, begin, **settings)
