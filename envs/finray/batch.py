@@ -39,7 +39,10 @@ class Start:
     bend: F64
 
     def __post_init__(self) -> None:
-        bend = np.array(self.bend, np.float64)
+        try:
+            bend = np.array(self.bend, np.float64)
+        except (TypeError, ValueError):  # no numbers, or rows of different lengths
+            bend = np.empty(0)
         if bend.ndim != 1 or len(bend) < 2 or not (np.abs(bend) <= BEND_LIMIT).all():
             raise InputError(f"start {self.name}: bend is {self.bend!r}; expected angles within {BEND_LIMIT:g} rad")
         bend.setflags(write=False)

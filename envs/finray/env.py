@@ -75,6 +75,8 @@ class FinRayEnv(BatchedEnv):
     | penalty | 1.0 | of "limited-thrust" |
     | epsilon | 0.5 | of "efficiency" |
 
+    Numbers go up to 1e6, ``stiffness`` to 100: the time step does not resolve the waves of a stiffer ray.
+
     ``reset(options={"instance": Start(name, bend)})`` begins with given angles (:class:`optgap.envs.finray.batch.Start`).
 
     ## Info

@@ -7,7 +7,9 @@ import copy
 import numpy as np
 from numpy.typing import NDArray
 
+from optgap.co.core import InputError
 from optgap.envs.finray.high_fidelity import HighFidelity, HighFidelityConfig
+from optgap.envs.finray.lattice_boltzmann import CELLS_LIMIT
 from optgap.envs.finray.surrogate import empty_motion
 
 F64 = NDArray[np.float64]
@@ -17,6 +19,13 @@ class HighFidelityRays:
     """What :class:`optgap.envs.finray.surrogate.Surrogate` offers, one simulation a copy, one after the other."""
 
     def __init__(self, copies: int, config: HighFidelityConfig) -> None:
+        lattice = config.lattice()
+        most = CELLS_LIMIT // (lattice.width * lattice.height)
+        if copies > most:
+            raise InputError(
+                f"{copies} copies of a flow of {lattice.width} x {lattice.height} cells; expected at most {most}"
+                f" (CELLS_LIMIT = {CELLS_LIMIT} cells)"
+            )
         first = HighFidelity(config)  # settles the flow, once
         self.simulations = [first, *(copy.deepcopy(first) for _ in range(copies - 1))]
         self.control_step = config.control_step

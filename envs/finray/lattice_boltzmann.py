@@ -39,6 +39,7 @@ OUTLET_SHARE = 0.1
 VELOCITY_LIMIT = 0.12  # of the oncoming flow, cells a step: errors of compressibility grow with its square
 VISCOSITY_LIMIT = 1 / 600  # cells^2 a step; a relaxation time of 0.505
 CELL_REYNOLDS_LIMIT = 25.0  # velocity over viscosity, cells and steps
+CELLS_LIMIT = 2**26  # of all flows at once: 4.5 GiB
 
 # Contraction alone (a multiplication and an addition in one instruction) keeps infinities and NaN what they are.
 SWEEP: dict[str, Any] = {**KERNEL, "fastmath": {"contract"}}
@@ -68,6 +69,10 @@ class Lattice:
     def __post_init__(self) -> None:
         if self.width < 8 or self.height < 8:
             raise InputError(f"lattice of {self.width} x {self.height} cells; expected at least 8 x 8")
+        if self.width * self.height > CELLS_LIMIT:
+            raise InputError(
+                f"lattice of {self.width} x {self.height} cells; expected at most CELLS_LIMIT = {CELLS_LIMIT}"
+            )
         if not 0 <= self.velocity <= VELOCITY_LIMIT:
             raise InputError(
                 f"lattice velocity is {self.velocity:g}; expected 0 to VELOCITY_LIMIT = {VELOCITY_LIMIT:g}"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
-
-import numpy as np
+from typing import ClassVar
 
 from optgap.co.core import InputError
+from optgap.envs.arguments import require_positive, require_whole
 from optgap.envs.batched import MadeById
 from optgap.envs.pde.baselines import Policy, burgers_policies, kuramoto_sivashinsky_policies
 from optgap.envs.pde.burgers import SPEED, BurgersBatch, burgers_line
@@ -19,18 +18,6 @@ POINTS = (8, 1024)
 MOST_SUBSTEPS, MOST_STEPS = 10_000, 1_000_000
 LEAST_DAMPED = 2.0  # the finest wave of the Kuramoto-Sivashinsky equation must have at least this wave number
 CELL_REYNOLDS = 2.0  # speed x distance of points / viscosity, at most: thinner shocks are not resolved
-
-
-def require_whole(name: str, value: Any, least: int, most: int) -> None:
-    """Raise :class:`InputError` unless ``value`` is an integer in least..most."""
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or not least <= value <= most:
-        raise InputError(f"{name} is {value!r}; expected a whole number from {least} to {most}")
-
-
-def require_above_zero(name: str, value: Any) -> None:
-    """Raise :class:`InputError` unless ``value`` is a finite number above 0."""
-    if not isinstance(value, int | float | np.number) or isinstance(value, bool) or not 0 < value < math.inf:
-        raise InputError(f"{name} is {value!r}; expected a finite number above 0")
 
 
 @dataclass
@@ -65,7 +52,7 @@ class KuramotoSivashinskyConfig(FieldConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_above_zero("length", self.length)
+        require_positive("length", self.length)
         finest = 2 * math.pi * kept_waves(self.points) / self.length
         if finest < LEAST_DAMPED:
             raise InputError(
@@ -96,12 +83,13 @@ class BurgersConfig(FieldConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_above_zero("viscosity", self.viscosity)
+        require_positive("viscosity", self.viscosity)
         cell = SPEED / (self.points * self.viscosity)
         if cell > CELL_REYNOLDS:
             raise InputError(
                 f"points is {self.points}: the cell Reynolds number at speed {SPEED:g} and viscosity {self.viscosity:g} is "
                 f"{cell:.3g}; the limit is {CELL_REYNOLDS:g}, which takes {math.ceil(self.points * cell / CELL_REYNOLDS)} points"
+                f" (of at most {POINTS[1]}) or a viscosity of {SPEED / (self.points * CELL_REYNOLDS):.3g}"
             )
 
     def batch(self, copies: int) -> BurgersBatch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,10 +21,24 @@ DIVERGED = "diverged"
 
 @dataclass(frozen=True, eq=False)
 class Field:
-    """Where an episode begins: ``values`` (N,) float64, the field u(x_j) at x_j = j length / N."""
+    """Where an episode begins: ``values`` (N,) float64, the field u(x_j) at x_j = j length / N; kept as a copy.
+
+    Raises:
+        InputError: what is no row of numbers.
+    """
 
     name: str
     values: F64
+
+    def __post_init__(self) -> None:
+        try:
+            values = np.array(self.values, np.float64)
+        except (TypeError, ValueError):  # no numbers, or rows of different lengths
+            values = np.empty((0, 0))
+        if values.ndim != 1:
+            raise InputError(f"field {self.name}: values are {reprlib.repr(self.values)}; expected a row of numbers")
+        values.setflags(write=False)
+        object.__setattr__(self, "values", values)
 
 
 @dataclass(frozen=True)
@@ -154,12 +169,16 @@ class FieldBatch(ABC):
         """Give copy ``b`` a field to begin with."""
         if not isinstance(instance, Field):
             raise InputError(f"instance is a {type(instance).__name__}; the environment begins with a Field")
-        values, speed = np.asarray(instance.values, np.float64), self.line.speed
-        if values.shape != (self.line.points,) or not (np.abs(values) <= speed).all():  # NaN compares false
-            raise InputError(
-                f"field {instance.name} has shape {values.shape}; expected ({self.line.points},), "
-                f"values from {-speed:g} to {speed:g}"
-            )
+        values, speed = instance.values, self.line.speed
+        if values.shape != (self.line.points,):
+            raise InputError(f"field {instance.name} has shape {values.shape}; expected ({self.line.points},)")
+        resolved = values[None].copy()
+        self._modes_of(resolved)
+        for what, field in (("", values), (", without the waves that the grid does not resolve,", resolved)):
+            if not (most := np.abs(field).max()) <= speed * (1 + 1e-9):  # NaN compares false
+                raise InputError(
+                    f"field {instance.name}{what} reaches {most:.4g}; expected values from {-speed:g} to {speed:g}"
+                )
         self.instances[b] = instance
 
     def restart(self, which: NDArray[np.bool_]) -> None:

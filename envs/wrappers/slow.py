@@ -14,17 +14,19 @@ from gymnasium.vector import VectorEnv, VectorWrapper
 from optgap.co.core import InputError
 from optgap.envs.registry import EnvironmentConfig
 
+LONGEST = 86_400.0  # seconds of a step: a day
+
 
 class Durations:
     """How long steps take: ``seconds`` times a number that is uniform in [1 - jitter, 1 + jitter].
 
     Raises:
-        InputError: seconds below 0, or a jitter outside [0, 1].
+        InputError: seconds outside [0, :data:`LONGEST`], or a jitter outside [0, 1].
     """
 
     def __init__(self, seconds: float, jitter: float) -> None:
-        if not seconds >= 0:
-            raise InputError(f"seconds of a step is {seconds}; expected a number of at least 0")
+        if not 0 <= seconds <= LONGEST:
+            raise InputError(f"seconds of a step is {seconds}; expected a number from 0 to {LONGEST:g}")
         if not 0 <= jitter <= 1:
             raise InputError(f"jitter is {jitter}; expected a number in [0, 1]")
         self.seconds, self.jitter = seconds, jitter

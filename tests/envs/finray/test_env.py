@@ -7,9 +7,10 @@ import pytest
 
 from optgap.co.core import InputError, InvalidActionError
 from optgap.envs.finray.batch import FinRayBatch, Start
-from optgap.envs.finray.config import FinRayConfig
+from optgap.envs.finray.config import STIFFNESS_LIMIT, FinRayConfig
 from optgap.envs.finray.high_batch import HighFidelityRays
 from optgap.envs.finray.high_fidelity import HighFidelityConfig
+from optgap.envs.finray.surrogate import Surrogate
 
 
 def play(config, actions, seed=0):
@@ -144,10 +145,14 @@ def test_starts_are_small_and_of_the_seed():
         ({"fidelity": "low"}, "fidelity is 'low'; expected one of surrogate, high"),
         ({"objective": "speed"}, "objective is 'speed'; expected one of thrust, efficiency, limited-thrust"),
         ({"steps": 0}, "steps is 0; expected a whole number from 1"),
-        ({"max_moment": 0}, "max_moment is 0; expected a number above 0"),
-        ({"penalty": -1.0}, "penalty is -1.0; expected a number of at least 0"),
-        ({"stiffness": math.nan}, "stiffness is nan; expected a number above 0"),
+        ({"max_moment": 0}, "max_moment is 0; expected a number from 1e-06 to 1e"),
+        ({"penalty": -1.0}, "penalty is -1.0; expected 0 or a number from 1e-06 to 1e"),
+        ({"stiffness": math.nan}, "stiffness is nan; expected a number"),
+        ({"stiffness": 101.0}, "stiffness is 101.0; expected at most STIFFNESS_LIMIT = 100: the time step"),
+        ({"mass": 10**400}, "mass is 1000"),
+        ({"mass": 1e300}, "mass is 1e"),
         ({"bend": 2.0}, "bend is 2.0; expected at most 1 rad"),
+        ({"problem": "x"}, "has no argument 'problem'; known: .* penalty, epsilon$"),
     ],
 )
 def test_wrong_arguments_are_one_line(arguments, said):
@@ -155,7 +160,33 @@ def test_wrong_arguments_are_one_line(arguments, said):
         gym.make("optgap/FinRay-v0", **arguments)
 
 
-@pytest.mark.parametrize("bend", [[0.1], [0.0, 2.0], [0.0, math.nan]])
+def test_numbers_of_numpy_are_numbers():
+    assert FinRayConfig(steps=np.int64(2), mass=np.float32(0.5)).batch(1).steps == 2
+
+
+@pytest.mark.parametrize("stiffness", [3.0, STIFFNESS_LIMIT])
+def test_the_time_step_resolves_rays_up_to_the_limit(stiffness):
+    thrusts = []
+    for substeps in (5, 80):
+        rays = Surrogate(1, FinRayConfig(stiffness=stiffness).ray, substeps=substeps)
+        rays.reset(np.ones(1, np.bool_), 0.05 * np.linspace(0, 1, 10)[None] ** 2)
+        moments = np.cumsum(np.clip(8.0 * np.sin(np.arange(100) * 0.45), -1.2, 1.2))
+        total = 0.0
+        for moment in moments - moments.mean():
+            rays.advance(np.array([moment]), np.zeros(1, np.bool_))
+            total += rays.motion.thrust[0] / len(moments)
+        thrusts.append(total)
+    assert thrusts[0] == pytest.approx(thrusts[1], abs=0.01)
+
+
+def test_an_unstable_high_fidelity_is_refused_before_the_run():
+    with pytest.raises(InputError, match="expected at least MASS_LIMIT"):
+        FinRayConfig(fidelity="high", mass=0.01)
+    with pytest.raises(InputError, match=r"1000 copies of a flow of 384 x 256 cells; expected at most 682"):
+        FinRayConfig(fidelity="high").batch(1000)
+
+
+@pytest.mark.parametrize("bend", [[0.1], [0.0, 2.0], [0.0, math.nan], "bent", [0.0, "x"], [[0.0], [0.0, 1.0]]])
 def test_a_start_that_cannot_be_is_one_line(bend):
     with pytest.raises(InputError, match="start wrong: bend is"):
         Start("wrong", bend)

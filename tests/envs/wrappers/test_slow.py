@@ -53,5 +53,8 @@ def test_one_sleep_a_step_and_the_same_episode(slept):
 def test_bad_input():
     with pytest.raises(InputError, match="seconds of a step is -1"):
         Durations(-1, 0)
+    for seconds in (float("inf"), float("nan"), 1e300):
+        with pytest.raises(InputError, match="expected a number from 0 to 86400"):
+            Durations(seconds, 0)
     with pytest.raises(InputError, match="jitter is 2"):
         SlowConfig(PendulumConfig(), 1, 2)
