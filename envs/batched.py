@@ -128,7 +128,7 @@ class MadeById:
 
 def batch_from(options_class: Any, copies: int, arguments: dict[str, Any]) -> EpisodeBatch:
     """A batch from validated arguments; an unknown one is an :class:`InputError` that lists the known ones."""
-    known = list(options_class.__dataclass_fields__)
+    known = [field.name for field in dataclasses.fields(options_class)]
     for name in arguments:
         if name not in known:
             raise InputError(f"{options_class.id} has no argument {name!r}; known: {', '.join(known)}")
@@ -249,8 +249,8 @@ class BatchedVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     truncates: ClassVar[bool] = False
 
     def __init__(self, num_envs: int = 1, render_mode: str | None = None, copy: bool = True, **arguments: Any) -> None:
-        if num_envs < 1:
-            raise InputError(f"num_envs is {num_envs}; expected at least 1")
+        if not isinstance(num_envs, int | np.integer) or num_envs < 1:
+            raise InputError(f"num_envs is {num_envs!r}; expected an integer of at least 1")
         if render_mode is not None:
             raise InputError("the batched environment does not render; use gymnasium.make")
         self.num_envs, self.render_mode, self.copy = num_envs, render_mode, copy
@@ -270,7 +270,9 @@ class BatchedVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         require_options(options)
         if seed is not None and not isinstance(seed, list | int | np.integer):
             raise InputError(f"seed is {seed!r}; expected an integer, or one a copy")
-        seeds = seed if isinstance(seed, list) else [None if seed is None else seed + i for i in range(self.num_envs)]
+        seeds = (
+            seed if isinstance(seed, list) else [None if seed is None else int(seed) + i for i in range(self.num_envs)]
+        )
         if len(seeds) != self.num_envs:
             raise InputError(f"{len(seeds)} seeds; expected one for each of {self.num_envs} copies")
         if not self._rngs:

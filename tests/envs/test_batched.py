@@ -45,6 +45,12 @@ def test_resets_that_cannot_be_are_one_line():
     for given in (3, None):
         with pytest.raises(InputError, match=f"instances is {given}; expected one for each of 2 copies"):
             vector.reset(options={"instances": given})
+    for copies in (0, 2.5, "2"):
+        with pytest.raises(InputError, match=f"num_envs is {copies!r}; expected an integer of at least 1"):
+            gym.make_vec(ID, num_envs=copies, vectorization_mode="vector_entry_point", **CELL)
+    with pytest.raises(InputError, match="has no argument 'problem'; known: "):
+        gym.make("optgap/DeepSea-v0", problem="x")
+    vector.reset(seed=np.int64(3))
     sea = gym.make("optgap/DeepSea-v0")
     sea.reset()
     with pytest.raises(InvalidActionError, match=r"action is array\(\[\[0\], \[1\]\]\); expected an integer") as error:
