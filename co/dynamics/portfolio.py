@@ -29,7 +29,8 @@ HIGHEST = 100.0  # of what is seen
 LEAST_DEVIATION = 1e-8  # of returns, in the window and in the Sharpe ratios
 RUIN = math.log(1e-6)  # log return that ruin counts as
 FIRST_SQUARE = 1e-4  # second moment of the daily returns before the first: 1% a day
-QUANTILE_STEP = 0.005  # of the value at risk
+FIRST_AT_RISK = 0.015  # value at risk before the first day
+QUANTILE_STEP = 0.002  # of the value at risk
 
 LOG_RETURN, DIFFERENTIAL_SHARPE, AVERAGE_SHARPE, CVAR = range(len(REWARDS))
 FINE, NOT_A_NUMBER, OUTSIDE, TOTAL, TOO_FAR = range(5)  # verdicts on an action
@@ -294,7 +295,7 @@ def reset_batch(table: Table, accounts: Accounts, settings: Settings, which: NDA
             accounts.wealth[b] = accounts.path[b, 0] = 1.0
             accounts.turnover[b] = accounts.paid[b] = accounts.reward[b] = 0.0
             accounts.done[b] = accounts.truncated[b] = False
-            accounts.moments[b, 0] = 0.0
+            accounts.moments[b, 0] = FIRST_AT_RISK if settings.reward == CVAR else 0.0
             accounts.moments[b, 1] = FIRST_SQUARE if settings.reward == DIFFERENTIAL_SHARPE else 0.0
             for i in range(accounts.initial.shape[1]):
                 accounts.holdings[b, i] = accounts.drifted[b, i] = accounts.initial[b, i]

@@ -62,8 +62,8 @@ class PortfolioEnv(BatchedEnv):
     first A = 0, B = 1e-4. B - A^2 counts as at least 1e-16.
     (**) The reward of arXiv 2412.18563. The deviation has n - 1 in its denominator, and is at least 1e-8.
     (***) Rockafellar and Uryasev, Optimization of conditional value-at-risk (2000): the least z + E max(0, L - z) /
-    (1 - level) over z is the CVaR of the loss L = -r, reached where z is the value at risk. Here z is 0 at first; after the
-    step it falls by 0.005 (1 - level) where the loss was at most z, and rises by 0.005 level where it was larger: the
+    (1 - level) over z is the CVaR of the loss L = -r, reached where z is the value at risk. Here z is 0.015 at first; after
+    the step it falls by 0.002 (1 - level) where the loss was at most z, and rises by 0.002 level where it was larger: the
     stochastic approximation of the quantile (Robbins and Monro, 1951).
 
     ## Episode
