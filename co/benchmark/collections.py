@@ -10,18 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from optgap.co.core import InputError, Instance, Registry
+from optgap.co.formats.archives import read_archives
 from optgap.co.formats.job_shop import read_job_shops, write_schedule
 from optgap.co.formats.solutions import write_solution
 from optgap.co.problems import routing_instances as routing
 from optgap.co.problems.blocking_job_shop import BlockingJobShopInstance
 from optgap.co.problems.job_shop import JobShopInstance
 from optgap.co.problems.job_shop_instances import load_job_shop
+from optgap.co.problems.mean_variance import MeanVarianceInstance
 from optgap.co.problems.multi_agent_path_finding import MAPFInstance
 from optgap.co.problems.multi_agent_path_finding_instances import load_mapf, load_mapf_folder
 from optgap.co.problems.path_planning import PathPlanningInstance
 from optgap.co.problems.path_planning_instances import load_path_planning, load_path_planning_folder
 from optgap.co.problems.portfolio import TradingPeriod
-from optgap.co.problems.portfolio_instances import load_portfolio, load_portfolio_folder
+from optgap.co.problems.portfolio_instances import load_mean_variance, load_portfolio
 from optgap.co.problems.slicing import SlicingInstance
 from optgap.co.problems.slicing_instances import load_slicing, load_slicing_folder
 
@@ -98,9 +100,20 @@ COLLECTIONS.register(
     Collection(
         TradingPeriod,
         load_portfolio,
-        load_portfolio_folder,
+        partial(read_archives, TradingPeriod),
         partial(write_solution, "portfolio"),
         ("portfolio-3x20-s0", "portfolio-10x250-s0", "portfolio-20x250-s0", "portfolio-20x1000-s0"),
+        size="n_assets",
+    ),
+)
+COLLECTIONS.register(
+    "mean-variance",
+    Collection(
+        MeanVarianceInstance,
+        load_mean_variance,
+        partial(read_archives, MeanVarianceInstance),
+        partial(write_solution, "mean-variance"),
+        ("mean-variance-10-k3-s0", "mean-variance-20-k5-s0", "mean-variance-20-k10-s0", "mean-variance-50-k10-s0"),
         size="n_assets",
     ),
 )

@@ -63,6 +63,7 @@ PROBLEMS.register("slicing", "optgap.co.problems.slicing:SLICING")
 PROBLEMS.register("path-planning", "optgap.co.problems.path_planning:PATH_PLANNING")
 PROBLEMS.register("mapf", "optgap.co.problems.multi_agent_path_finding:MAPF")
 PROBLEMS.register("portfolio", "optgap.co.problems.portfolio:PORTFOLIO")
+PROBLEMS.register("mean-variance", "optgap.co.problems.mean_variance:MEAN_VARIANCE")
 
 for _problem in ("job-shop", "blocking-job-shop"):
     for _rule in ("spt", "lpt", "mwkr", "lwkr", "mor", "lor", "fifo", "random"):
@@ -112,3 +113,5 @@ SOLVERS.register("portfolio/equal-weight", "optgap.co.heuristics.portfolio_rules
 SOLVERS.register("portfolio/buy-and-hold", "optgap.co.heuristics.portfolio_rules:solve_buy_and_hold")
 SOLVERS.register("portfolio/hindsight", "optgap.co.exact.portfolio_hindsight:solve")
 SOLVERS.register("portfolio/scip", "optgap.co.exact.portfolio_scip:solve")
+SOLVERS.register("mean-variance/local-search", "optgap.co.heuristics.mean_variance_search:solve")
+SOLVERS.register("mean-variance/scip", "optgap.co.exact.mean_variance_scip:solve")

@@ -35,6 +35,7 @@ KEYS = {
     "kp": "items",
     "slicing": "shares",
     "portfolio": "weights",
+    "mean-variance": "weights",
     "mapf": "paths",
     "path-planning": "path",
 }
