@@ -1,66 +1,54 @@
-"""Small tables of prices for tests of the portfolio environment, and what it shows, from the definition."""
+"""Small trading periods for property tests, and random weights that keep their limits."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
+from hypothesis import strategies as st
 
-from optgap.co.problems.portfolio import TradingPeriod
-from optgap.envs.portfolio.prices import Prices
-
-WINDOW, ASSETS, ROWS, DAYS = 5, 4, 60, 12
-
-
-def prices(seed: int = 0, rows: int = ROWS, assets: int = ASSETS) -> Prices:
-    """Random ones of all channels, on weekdays of 2001, and cash that earns a different rate each day."""
-    rng = np.random.default_rng(seed)
-    close = 50 * np.exp(np.cumsum(0.02 * rng.standard_normal((rows, assets)), 0))
-    opening = close * np.exp(0.01 * rng.standard_normal(close.shape))
-    return Prices(
-        "random",
-        tuple("ABCDEFGH"[:assets]),
-        np.busday_offset("2001-01-01", np.arange(rows), roll="forward"),
-        close,
-        open=opening,
-        high=np.maximum(opening, close) * 1.01,
-        low=np.minimum(opening, close) * 0.99,
-        cash=rng.uniform(0, 1e-3, rows),
-    )
+from optgap.co.heuristics.portfolio_rules import play
+from optgap.co.problems.portfolio import PORTFOLIO, TradingPeriod
 
 
-SMALL: dict[str, Any] = {"begin": None, "end": None, "window": WINDOW, "episode": DAYS}
+def two_nights(**other: Any) -> TradingPeriod:
+    """Two assets, one day of history, two decisions: a doubles, then halves; b stays, then doubles; no interest."""
+    arguments: dict[str, Any] = {
+        "name": "two-nights",
+        "dates": np.array(["2001-01-02", "2001-01-03", "2001-01-04", "2001-01-05"], "datetime64[D]"),
+        "close": np.array([[1.0, 3.0], [2.0, 4.0], [4.0, 4.0], [2.0, 8.0]]),
+        "history": 1,
+        "assets": ("a", "b"),
+        "proportional_cost": 0.01,
+    }
+    return TradingPeriod(**(arguments | other))
 
 
-def small(seed: int = 0, **arguments: Any) -> Any:
-    """An environment over them."""
-    return gym.make("optgap/Portfolio-v0", **({"prices": prices(seed)} | SMALL | arguments))
+@st.composite
+def periods(draw: Any, **fixed: Any) -> TradingPeriod:
+    """1 to 4 assets, 1 to 8 decisions, any limits; ``fixed`` are fields of the period."""
+    limits = {
+        "proportional_cost": draw(st.sampled_from([0.0, 0.0005, 0.0025, 0.01, 0.2])),
+        "fixed_cost": draw(st.sampled_from([0.0, 1e-4])),
+        "cap": draw(st.sampled_from([1.0, 0.6, 0.3])),
+        "minimum_cash": draw(st.sampled_from([0.0, 0.2, -0.5])),
+        "turnover": draw(st.sampled_from([np.inf, 0.3])),
+    }
+    size = {"assets": draw(st.integers(1, 4)), "days": draw(st.integers(1, 8)), "history": draw(st.integers(1, 3))}
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    start = rng.dirichlet(np.ones(size["assets"] + 1)) if draw(st.booleans()) else np.zeros(0)
+    return PORTFOLIO.generate(rng, **(size | limits | {"initial": start} | fixed))
 
 
-def played(env: Any, seed: int, **reset: Any) -> tuple[list[Any], dict[str, Any]]:
-    """The answers of random actions over an episode, and the last info."""
-    rng = np.random.default_rng(seed)
-    answers: list[Any] = [(*env.reset(seed=seed, **reset),)]
-    done = False
-    while not done:
-        env.action_space.seed(int(rng.integers(2**31)))
-        answers.append(env.step(env.action_space.sample()))
-        done = answers[-1][2] or answers[-1][3]
-    return answers, answers[-1][4]
+def weights_of(period: TradingPeriod, seed: int) -> Any:
+    """(T, N + 1) random weights that keep the limits; now and then no trade, or debts up to their limit."""
+    rng, n = np.random.default_rng(seed), period.n_assets
 
+    def target(t: int, drifted: Any) -> Any:
+        if rng.random() < 0.2:
+            return drifted
+        cash = rng.uniform(period.minimum_cash, 1.0)
+        shares = np.minimum(rng.dirichlet(np.ones(n)) * (1.0 - cash), np.maximum(period.cap, 0.0))
+        return np.append(shares, 1.0 - shares.sum())
 
-def shown(
-    period: TradingPeriod, t: int, features: tuple[str, ...], window: int, lag: int, weights: np.ndarray
-) -> np.ndarray:
-    """(F, window + 1, N) seen before decision ``t`` where the row of weights is ``weights`` (N,)."""
-    last = period.history + t - lag
-    days = slice(last - window + 1, last + 1)
-    returns = np.diff(np.log(period.close[last - window : last + 1]), axis=0)
-    found = np.empty((len(features), window + 1, period.n_assets))
-    for f, name in enumerate(features):
-        found[f, :window] = (
-            returns / returns.std() if name == "return" else getattr(period, name)[days] / period.close[last]
-        )
-    found[:, window] = weights
-    return found
+    return play(period, target)
