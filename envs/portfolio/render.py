@@ -48,7 +48,7 @@ def portfolio_figure(period: TradingPeriod, weights: F64, wealth: F64) -> Any:
         shades = colormaps["tab20"](np.arange(period.n_assets) % 20)
         below.stackplot(dates[: len(wealth)], held, colors=shades, step="post", labels=period.assets)
         if period.n_assets <= 20:
-            below.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=5)
+            below.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=5, ncols=1 + period.n_assets // 11)
     below.set(ylabel="weights of assets", ylim=(0, max(1.0, 1.0 - period.minimum_cash)))
     for label in below.get_xticklabels():
         label.set_fontsize(7)

@@ -181,7 +181,7 @@ def test_an_episode_goes_on_from_a_pickle() -> None:
     assert data_equivalence(env.step(action), again.step(action), exact=True)
 
 
-def test_the_built_in_prices_are_played_before_2012_and_need_skfolio(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_built_in_prices_are_played_before_2012() -> None:
     pytest.importorskip("skfolio")
     env: Any = gym.make("optgap/Portfolio-v0", episode=None)
     observation, _ = env.reset(seed=0)
