@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from optgap.agents.asynchronous.engine import ENGINES
+from optgap.agents.common.field_types import require_types
 from optgap.agents.common.on_policy_config import require
 from optgap.agents.sac.config import SACConfig
 from optgap.agents.td3.config import TD3Config
 from optgap.co.core import InputError
+
+ACTORS_LIMIT = 1024  # each is a process, and all of them are started before the first update
 
 
 @dataclass
@@ -37,6 +40,8 @@ class AsynchronousSettings:
 
     def check_asynchronous(self) -> None:
         """Raise an :class:`InputError` where a value is out of its range."""
+        require_types(self)
+        require(self, "actors", self.actors <= ACTORS_LIMIT, f"at most {ACTORS_LIMIT}")
         for name in ("actors", "envs_per_actor", "queue", "publish_interval"):
             require(self, name, getattr(self, name) >= 1, "an integer of at least 1")
         for name in ("update_ratio", "heartbeat_seconds"):

@@ -5,13 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from optgap.agents.common.field_types import require_types
 from optgap.co.core import InputError
+
+WIDEST = 16_384  # units of a hidden layer: two such layers have a gibibyte of weights between them
 
 
 def require(config: object, name: str, holds: bool, expected: str) -> None:
     """Raise an :class:`InputError` that names the field and its value unless the condition ``holds``."""
     if not holds:
         raise InputError(f"{type(config).__name__}: {name} is {getattr(config, name)!r}; expected {expected}")
+
+
+def require_widths(config: object, sizes: list[int]) -> None:
+    """Raise an :class:`InputError` where a layer of ``hidden_sizes`` has no units, or more than :data:`WIDEST`."""
+    require(
+        config, "hidden_sizes", all(1 <= size <= WIDEST for size in sizes), f"integers of at least 1, up to {WIDEST}"
+    )
 
 
 @dataclass
@@ -51,6 +61,7 @@ class OnPolicyHyperparameters:
     """Updates from one checkpoint to the next."""
 
     def __post_init__(self) -> None:
+        require_types(self)
         for name in ("num_envs", "rollout_length", "checkpoint_interval"):
             require(self, name, getattr(self, name) >= 1, "an integer of at least 1")
         for name in ("learning_rate", "max_grad_norm"):
@@ -59,7 +70,7 @@ class OnPolicyHyperparameters:
             require(self, name, 0 <= getattr(self, name) <= 1, "a number in [0, 1]")
         for name in ("entropy_coefficient", "value_coefficient"):
             require(self, name, getattr(self, name) >= 0, "a number of at least 0")
-        require(self, "hidden_sizes", all(size >= 1 for size in self.hidden_sizes), "integers of at least 1")
+        require_widths(self, self.hidden_sizes)
         schedules = ("constant", "linear")
         require(self, "learning_rate_schedule", self.learning_rate_schedule in schedules, "constant or linear")
 
