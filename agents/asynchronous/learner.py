@@ -54,7 +54,8 @@ class AsynchronousAgent(OffPolicyAgent):
         """Train until ``self.steps >= total_steps``; ``callback`` returning False ends it earlier. All actors end with it.
 
         Raises:
-            InputError: the environment cannot be made in an actor, or the cluster is not there.
+            InputError: the environment cannot be made in an actor, the cluster is not there, or memory does not suffice.
+            DivergedError: the weights are no numbers any more.
             ActorsLostError: training cannot go on; :meth:`save_resumable` keeps what was learned.
         """
         config = self.config
@@ -64,6 +65,7 @@ class AsynchronousAgent(OffPolicyAgent):
         speeds = Speeds(self.steps)
         if self.steps >= total_steps:
             return self
+        self._require_memory(total_steps)
         engine = ENGINES.load(config.engine)(self._assignment(), self._published(), config)
         try:
             with separate_generators(self.device):
@@ -79,6 +81,7 @@ class AsynchronousAgent(OffPolicyAgent):
                     learns = len(self.replay) >= config.warmup_steps
                     if learns:
                         metrics |= self._update(self._rng)
+                        self._require_finite()
                     if self.updates % config.publish_interval == 0:
                         engine.publish(self._published())
                     if self.updates % config.checkpoint_interval == 0:
@@ -92,7 +95,12 @@ class AsynchronousAgent(OffPolicyAgent):
         return self
 
     def save_resumable(self, path: str | Path) -> None:
-        """A checkpoint with the replay, at any update: there is no boundary that a resumed run would have to begin at."""
+        """A checkpoint with the replay, at any update: there is no boundary that a resumed run would have to begin at.
+
+        Weights that are no numbers are not written: the last checkpoint is what a diverged run has.
+        """
+        if not self._finite():
+            return
         self.replay.trim(self.config.replay_mib * MEBIBYTE)
         write_checkpoint(path, self, self.seed, self.policy, self.policy.optimizer, replay=self.replay.state())
 

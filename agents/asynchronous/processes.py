@@ -10,19 +10,25 @@ from optgap.agents.asynchronous.child import Child, MailEngine, room, send_failu
 from optgap.agents.asynchronous.config import AsynchronousSettings
 from optgap.agents.asynchronous.messages import Assignment, Ended, Mail, Published
 from optgap.agents.asynchronous.player import Player
+from optgap.agents.common.memory import require_memory
 
 BLINK = 0.01  # seconds between two looks into a full queue
 SHORT = 0.5  # seconds that an actor may take to close its environments while the others play
 PATIENCE = 3.0  # seconds that it may take at the end
+PROCESS_BYTES = 200 * 2**20  # of an actor on a small environment, what it shares with others not counted
 
 
 class Processes(MailEngine):
     """Processes of the multiprocessing module; an :class:`optgap.agents.asynchronous.engine.Engine`.
 
     Policies go through shared memory, so an actor has the newest one at every step; rollouts through a pipe an actor.
+
+    Raises:
+        InputError: more actors than the machine has memory for.
     """
 
     def __init__(self, assignment: Assignment, published: Published, config: AsynchronousSettings) -> None:
+        require_memory(f"actors is {config.actors}: so many processes", config.actors * PROCESS_BYTES)
         super().__init__(assignment, published, config)
         self.room = room(config)
         self.children: dict[int, Child] = {}

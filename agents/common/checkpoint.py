@@ -157,8 +157,10 @@ def write_checkpoint(
         partial.rename(path)
         _sync(path.parent)
         shutil.rmtree(previous, ignore_errors=True)
-    except OSError as error:
-        raise InputError(f"{path}: the checkpoint cannot be written: {error.strerror or error}") from error
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(partial, ignore_errors=True)  # a full disk has better uses
+        why = (isinstance(error, OSError) and error.strerror) or error
+        raise InputError(f"{path}: the checkpoint cannot be written: {why}") from error
 
 
 def read_checkpoint(path: str | Path, agent: type | None = None, env_config: Any = None) -> Checkpoint:

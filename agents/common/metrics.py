@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Mapping
@@ -39,14 +40,18 @@ class MetricsLog:
     def write(self, update: int, steps: int, metrics: Mapping[str, float]) -> None:
         """One line, on the disk when this returns (flushed to the system, not synced)."""
         figures = {key: float(value) if math.isfinite(value) else None for key, value in metrics.items()}
-        self._stream.write(json.dumps({"update": update, "steps": steps, **figures}) + "\n")
-        self._stream.flush()
+        try:
+            self._stream.write(json.dumps({"update": update, "steps": steps, **figures}) + "\n")
+            self._stream.flush()
+        except OSError as error:
+            raise InputError(f"{self.file}: cannot be written: {error.strerror or error}") from error
         for key, value in figures.items():
             if value is not None:
                 self._events.add_scalar(key, value, steps)
 
     def close(self) -> None:
-        self._stream.close()
+        with contextlib.suppress(OSError):  # what a full disk did not take was said by write
+            self._stream.close()
         self._events.close()
 
     def __enter__(self) -> Self:

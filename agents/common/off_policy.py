@@ -22,15 +22,22 @@ from numpy.typing import NDArray
 from optgap.agents.common.checkpoint import STATE, import_trusted, read_checkpoint, write_checkpoint
 from optgap.agents.common.collector import Collector, figures_of, spaces_of
 from optgap.agents.common.contracts import Callback
+from optgap.agents.common.field_types import require_types
+from optgap.agents.common.memory import require_memory
+from optgap.agents.common.on_policy_config import require_widths
 from optgap.agents.common.policies import load_policy
 from optgap.agents.common.replay import Replay
 from optgap.agents.common.rollout import Decision, RolloutBuffer
 from optgap.agents.common.seeding import Stream, derived_seed, seed_learner, separate_generators
 from optgap.agents.common.tensors import Tree, is_single, map_tree, resolve_device
-from optgap.co.core import InputError
+from optgap.co.core import InputError, OptgapError
 from optgap.envs.registry import EnvironmentConfig
 
 MEBIBYTE = 2**20
+
+
+class DivergedError(OptgapError):
+    """An update has made weights infinite or no numbers; the last checkpoint is intact."""
 
 
 @dataclass
@@ -78,6 +85,7 @@ class OffPolicyConfig:
     """Updates from one checkpoint to the next."""
 
     def __post_init__(self) -> None:
+        require_types(self)
         names = ("num_envs", "rollout_length", "capacity", "replay_mib", "warmup_steps", "warmup_hold", "batch_size")
         for name in (*names, "minibatch_size", "epochs", "n_steps", "checkpoint_interval"):
             self._require(name, getattr(self, name) >= 1, "an integer of at least 1")
@@ -85,7 +93,7 @@ class OffPolicyConfig:
         self._require("gamma", 0 <= self.gamma <= 1, "a number in [0, 1]")
         for name in ("learning_rate", "reward_scale"):
             self._require(name, 0 < getattr(self, name) < math.inf, "a number above 0")
-        self._require("hidden_sizes", all(size >= 1 for size in self.hidden_sizes), "integers of at least 1")
+        require_widths(self, self.hidden_sizes)
 
     def _require(self, name: str, holds: bool, expected: str) -> None:
         if not holds:
@@ -132,7 +140,12 @@ class OffPolicyAgent:
         """Train until ``self.steps >= total_steps``, in whole updates; ``callback`` returning False ends it earlier.
 
         Only true environment steps count; the steps in which autoreset starts an episode do not.
+
+        Raises:
+            InputError: the replay that would be filled is larger than the memory.
+            DivergedError: the weights are no numbers any more.
         """
+        self._require_memory(total_steps)
         with separate_generators(self.device):
             while self.steps < total_steps:
                 begun = time.perf_counter()
@@ -148,6 +161,7 @@ class OffPolicyAgent:
                 self.updates += 1
                 if len(self.replay) >= self.config.warmup_steps:
                     metrics |= self._update(self._rng)
+                    self._require_finite()
                 if self.updates % self.config.checkpoint_interval == 0:
                     self.replay.trim(self.config.replay_mib * MEBIBYTE)
                 metrics["time/steps_per_second"] = taken / (time.perf_counter() - begun)
@@ -202,6 +216,27 @@ class OffPolicyAgent:
             raise InputError(f"{checkpoint.path}: {error}") from None
         checkpoint.restore(agent, agent.policy, agent.policy.optimizer)
         return agent
+
+    def _require_memory(self, total_steps: int) -> None:
+        """Raise :class:`InputError` where the transitions of so many steps do not fit into the memory."""
+        rows = min(self.config.capacity, max(0, total_steps - self.steps) + len(self.replay))
+        require_memory(
+            f"capacity is {self.config.capacity}: a replay of {rows} transitions", rows * self.replay.row_bytes
+        )
+
+    def _finite(self) -> bool:
+        """Whether all weights are numbers."""
+        with torch.no_grad():
+            norm = torch.nn.utils.get_total_norm([*self.policy.parameters()])
+        return bool(torch.isfinite(norm))
+
+    def _require_finite(self) -> None:
+        """Raise :class:`DivergedError` after an update that has made weights infinite or no numbers."""
+        if not self._finite():
+            raise DivergedError(
+                f"training diverged: update {self.updates} has made weights infinite or no numbers; the last checkpoint is"
+                " from before; expected smaller step sizes (learning_rate, policy_rate, temperature_rate) or reward_scale"
+            )
 
     def _prepare(self, rollout: RolloutBuffer) -> None:
         """Change the rewards of a new rollout, in place, to those that are remembered."""

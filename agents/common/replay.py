@@ -38,21 +38,32 @@ class Replay:
         capacity: transitions.
         observation_space: gives the shapes and dtypes of observations.
         action: one action, for its shape and dtype.
+
+    Raises:
+        InputError: the memory cannot even be reserved.
     """
 
     def __init__(self, capacity: int, observation_space: gym.Space[Any], action: NDArray[Any]) -> None:
         self.capacity, self.size, self.position = capacity, 0, 0
-        self._arrays: dict[str, Tree] = {
-            "observations": _allocate(capacity, observation_space),
-            "actions": np.zeros((capacity, *action.shape), action.dtype),
-            "rewards": np.zeros(capacity, np.float32),
-            "next_observations": _allocate(capacity, observation_space),
-            "discounts": np.zeros(capacity, np.float32),
-            "masks": None,
-        }
+        try:
+            self._arrays: dict[str, Tree] = {
+                "observations": _allocate(capacity, observation_space),
+                "actions": np.zeros((capacity, *action.shape), action.dtype),
+                "rewards": np.zeros(capacity, np.float32),
+                "next_observations": _allocate(capacity, observation_space),
+                "discounts": np.zeros(capacity, np.float32),
+                "masks": None,
+            }
+        except (MemoryError, ValueError) as error:  # a ValueError where a size is no number of the machine's
+            raise InputError(f"capacity is {capacity}: a replay cannot be so large: {error}; expected fewer") from None
 
     def __len__(self) -> int:
         return self.size
+
+    @property
+    def row_bytes(self) -> int:
+        """Memory of one transition."""
+        return sum(array[:1].nbytes for _, array in self._leaves())
 
     def add(
         self, rollout: RolloutBuffer, observation: Tree, masks: NDArray[np.bool_] | None, gamma: float, n_steps: int = 1
@@ -111,8 +122,7 @@ class Replay:
 
     def trim(self, limit: int) -> None:
         """Forget the oldest transitions, so that :meth:`state` has at most ``limit`` bytes (and at least one row)."""
-        a_row = sum(array[:1].nbytes for _, array in self._leaves())
-        keep = max(1, limit // a_row)
+        keep = max(1, limit // self.row_bytes)
         if self.size <= keep:
             return
         rows = (self.position - keep + np.arange(keep)) % self.capacity

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from optgap.agents.asynchronous.recipes import SAC as SAC_RECIPES
 from optgap.agents.asynchronous.recipes import TD3 as TD3_RECIPES
 from optgap.agents.common.checkpoint import load_agent
 from optgap.agents.common.contracts import AGENTS
+from optgap.agents.common.off_policy import DivergedError
 from optgap.agents.common.training import resume_run, train_run
 from optgap.co.core import InputError
 from optgap.envs.gym_config import GymConfig
@@ -150,6 +152,23 @@ def test_a_run_that_loses_its_actors_keeps_what_it_learned(inline, tmp_path):
     resumed: Any = resume_run(tmp_path)
     assert resumed.updates == agent.updates >= 37
     assert len(resumed.replay) == len(agent.replay) > 0
+
+
+def test_a_run_that_diverges_keeps_the_checkpoint_before(inline, tmp_path):
+    agent = agent_for("sac", learning_rate=1e30, checkpoint_interval=1)
+    with pytest.raises(DivergedError, match="training diverged"):
+        train_run(agent, tmp_path, 10_000)
+    resumed: Any = resume_run(tmp_path)
+    assert resumed.updates == agent.updates - 1
+    assert torch.isfinite(weights(resumed)).all()
+
+
+def test_more_actors_than_memory_is_one_line(monkeypatch):
+    monkeypatch.setattr(os, "sysconf", lambda name: 2**20 if name == "SC_PHYS_PAGES" else 1024)  # 1 GiB
+    with pytest.raises(
+        InputError, match=r"actors is 100: so many processes takes .* GiB; expected at most the 1\.0 GiB"
+    ):
+        agent_for("sac", engine="processes", actors=100).learn(100)
 
 
 def test_an_environment_that_cannot_be_played_is_one_line(inline):

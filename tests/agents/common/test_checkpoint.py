@@ -7,9 +7,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from optgap.agents.common import checkpoint as module
@@ -191,6 +193,20 @@ def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(InputError, match="cannot be written"):
         small().save(tmp_path / "file" / "checkpoint")
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_checkpoint_before(saved, monkeypatch):
+    def full(tensors, path):
+        path.write_bytes(b"as much as there is room for")
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    before = {file.name: file.read_bytes() for file in saved.iterdir()}
+    monkeypatch.setattr(module, "save_file", full)
+    agent: Any = load_agent(saved)
+    with pytest.raises(InputError, match="the checkpoint cannot be written: I/O error: No space left on device"):
+        write_checkpoint(saved, agent, 0, agent.policy, replay={"position": torch.tensor(0)})
+    assert {file.name: file.read_bytes() for file in saved.iterdir()} == before
+    assert [path.name for path in saved.parent.iterdir()] == [saved.name]  # nothing half written takes room
 
 
 def test_a_configuration_that_json_cannot_hold(tmp_path):

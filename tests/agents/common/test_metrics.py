@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import io
 import json
 import math
 
@@ -55,3 +57,20 @@ def test_a_file_that_is_something_else(tmp_path, line):
         MetricsLog(tmp_path, updates=1)
     with pytest.raises(InputError, match="unreadable"):
         read_metrics(tmp_path / "nowhere")
+
+
+def test_a_full_disk_is_one_line(tmp_path):
+    class Full(io.StringIO):
+        def flush(self):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        def close(self):
+            super().close()
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    log = MetricsLog(tmp_path)
+    log._stream.close()
+    log._stream = Full()  # type: ignore[assignment]
+    with pytest.raises(InputError, match=r"metrics.jsonl: cannot be written: No space left on device"):
+        log.write(1, 10, {"train/loss": 1.0})
+    log.close()

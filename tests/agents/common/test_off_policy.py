@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ import torch
 from optgap.agents.common.checkpoint import load_agent
 from optgap.agents.common.collector import Collector
 from optgap.agents.common.contracts import AGENTS
-from optgap.agents.common.off_policy import OffPolicyAgent, OffPolicyConfig
+from optgap.agents.common.off_policy import DivergedError, OffPolicyAgent, OffPolicyConfig
+from optgap.agents.common.training import resume_run, train_run
 from optgap.agents.dqn.agent import DQN
 from optgap.agents.dqn.config import DQNConfig
 from optgap.agents.gbt.config import GBTDQNConfig, GBTSACConfig
@@ -216,3 +218,30 @@ def test_registered():
         entry = AGENTS.load(name)
         assert entry.agent == f"{agent.__module__}:{agent.__name__}"
         assert entry.config == f"{config.__module__}:{config.__name__}"
+
+
+@pytest.mark.parametrize("capacity", [10**12, 10**30])
+def test_a_replay_larger_than_the_memory_is_one_line(capacity):
+    with pytest.raises(InputError, match=f"capacity is {capacity}: a replay cannot be so large: .*; expected fewer"):
+        SAC(GymConfig("optgap-test/Target-v0"), SACConfig(capacity=capacity, hidden_sizes=[8]))
+
+
+def test_a_replay_that_would_outgrow_the_memory_is_refused_before_the_run(monkeypatch):
+    monkeypatch.setattr(os, "sysconf", lambda name: 1000 if name == "SC_PHYS_PAGES" else 4096)
+    agent = SAC(GymConfig("optgap-test/Target-v0"), SACConfig(capacity=10**6, hidden_sizes=[8]))
+    with pytest.raises(
+        InputError, match=r"capacity is 1000000: a replay of 1000000 transitions takes 0\.0 GiB; expected"
+    ):
+        agent.learn(10**9)
+    assert agent.steps == 0
+    agent.learn(64)  # so few steps do not fill it
+
+
+def test_weights_that_are_no_numbers_end_the_run_and_no_checkpoint_holds_them(tmp_path):
+    config = SACConfig(hidden_sizes=[8], learning_rate=1e30, batch_size=256, warmup_steps=64, checkpoint_interval=1)
+    agent = SAC(GymConfig("optgap-test/Target-v0"), config)
+    with pytest.raises(DivergedError, match=r"training diverged: update \d+ has .*smaller step sizes \(learning_rate"):
+        train_run(agent, tmp_path, 10_000)
+    kept: Any = resume_run(tmp_path)
+    assert kept.updates == agent.updates - 1
+    assert all(torch.isfinite(tensor).all() for tensor in kept.policy.state_dict().values())
