@@ -9,7 +9,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-import portfolio_cases as cases
+import portfolio_env_cases as cases
 import pytest
 from gymnasium.utils.env_checker import data_equivalence
 from hypothesis import given, settings

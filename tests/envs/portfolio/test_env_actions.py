@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
-import portfolio_cases as cases
+import portfolio_env_cases as cases
 import pytest
 
 from optgap.co.core import InvalidActionError
