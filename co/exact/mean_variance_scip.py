@@ -1,6 +1,6 @@
 """Mean-variance portfolios of few assets: a convex mixed-integer programme in SCIP, solved to proved optimality.
 
-With z_i whether asset i is held, and S = D + F F' with D a multiple of the identity as large as S allows:
+With z_i whether asset i is held, and S = D + F F' with a diagonal D that is as large as its own proportions allow:
 
     minimize    risk_aversion / 2 (sum_i D_ii s_i + sum_j u_j) - mu' w
     subject to  w_i^2 <= s_i z_i                                  the perspective of w_i^2, tighter than s_i >= w_i^2
@@ -9,7 +9,7 @@ With z_i whether asset i is held, and S = D + F F' with D a multiple of the iden
 
 Sources: Frangioni and Gentile, Perspective cuts for a class of convex 0-1 mixed integer programs, Mathematical Programming 106,
 2006 (perspective); Frangioni and Gentile, SDP diagonalizations and perspective cuts for a class of nonseparable MIQP,
-Operations Research Letters 35, 2007 (D by the least eigenvalue). The search starts from the local search's portfolio, and
+Operations Research Letters 35, 2007 (D by an eigenvalue). The search starts from the local search's portfolio, and
 of every solution that SCIP finds only the choice of assets is read: the weights are then computed exactly.
 """
 
@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from optgap.co.core import Budget, Result
 from optgap.co.core import solve as checked
@@ -27,8 +27,9 @@ from optgap.co.exact.scip_run import run_scip
 from optgap.co.heuristics.mean_variance_search import best_weights, local_search
 from optgap.co.problems.mean_variance import MEAN_VARIANCE, MeanVarianceInstance
 
+F64 = NDArray[np.float64]
 SETTINGS = {"numerics/feastol": 1e-8}
-NEGLIGIBLE = 1e-12  # of the largest eigenvalue
+NEGLIGIBLE = 1e-10  # of the variances
 
 
 def solve_mean_variance(
@@ -99,18 +100,19 @@ def _run(instance: MeanVarianceInstance, progress: Progress, budget: Budget) -> 
         model.addCons(w <= instance.cap * z)
         if instance.least > 0:
             model.addCons(w >= instance.least * z)
-    values, vectors = np.linalg.eigh(instance.risk_aversion / 2 / unit * instance.covariance)
-    least = max(float(values[0]), 0.0)
-    factors = vectors * np.sqrt(np.maximum(values - least, 0.0))
-    for j in np.flatnonzero(values - least > NEGLIGIBLE * values[-1]).tolist():
+    matrix = instance.risk_aversion / 2 / unit * instance.covariance
+    diagonal = _diagonal(matrix)
+    values, vectors = np.linalg.eigh(matrix - np.diag(diagonal))
+    for j in np.flatnonzero(values > NEGLIGIBLE * np.trace(matrix)).tolist():
         along = model.addVar(f"f{j}", lb=None)
-        model.addCons(quicksum(float(a) * w for a, w in zip(factors[:, j], weights, strict=True)) == along)
+        factor = vectors[:, j] * np.sqrt(values[j])
+        model.addCons(quicksum(float(a) * w for a, w in zip(factor, weights, strict=True)) == along)
         square = model.addVar(f"u{j}", lb=0.0, obj=1.0)
         model.addCons(along * along <= square)
-    if least > NEGLIGIBLE * values[-1]:
+    if diagonal.any():
         for i, (w, z) in enumerate(zip(weights, held, strict=True)):
             square = model.addVar(f"s{i}", lb=0.0, obj=1.0)  # in units that make D the identity
-            model.addCons(least * w * w <= square * z)
+            model.addCons(float(diagonal[i]) * w * w <= square * z)
 
     def incumbent(solution: Any) -> None:
         chosen = [i for i, z in enumerate(held) if model.getSolVal(solution, z) > 0.5]
@@ -119,3 +121,17 @@ def _run(instance: MeanVarianceInstance, progress: Progress, budget: Budget) -> 
             progress.found(found, MEAN_VARIANCE.cost(instance, found) / unit)
 
     run_scip(model, progress, budget, incumbent=incumbent)
+
+
+def _diagonal(matrix: F64) -> F64:
+    """(N,) a diagonal D, large and such that ``matrix`` - D is positive semidefinite; 0 without full rank.
+
+    In proportion to 1 / (inverse of the matrix)_ii: the variance of an asset that the others do not explain.
+    """
+    values, vectors = np.linalg.eigh(matrix)
+    if values[0] <= NEGLIGIBLE * values[-1]:
+        return np.zeros(len(matrix))
+    unexplained = 1.0 / np.square(vectors / np.sqrt(values)).sum(1)
+    root = np.sqrt(unexplained)
+    found: F64 = unexplained * np.linalg.eigvalsh(matrix / np.outer(root, root))[0] * (1.0 - NEGLIGIBLE)
+    return found

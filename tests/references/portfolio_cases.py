@@ -25,7 +25,7 @@ def two_nights(**other: Any) -> TradingPeriod:
 
 
 @st.composite
-def periods(draw: Any, **fixed: Any) -> TradingPeriod:
+def periods(draw: Any, /, **fixed: Any) -> TradingPeriod:
     """1 to 4 assets, 1 to 8 decisions, any limits; ``fixed`` are fields of the period."""
     limits = {
         "proportional_cost": draw(st.sampled_from([0.0, 0.0005, 0.0025, 0.01, 0.2])),

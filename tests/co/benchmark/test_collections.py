@@ -14,7 +14,7 @@ from optgap.co.formats.tsplib import write_tsplib
 ROUTING = ("tsp", "atsp", "cvrp", "op", "kp")
 
 
-@pytest.mark.parametrize("problem", [*ROUTING, "slicing", "mapf"])
+@pytest.mark.parametrize("problem", [*ROUTING, "slicing", "mapf", "portfolio", "mean-variance"])
 def test_the_showcase_is_loaded_and_belongs_to_the_problem(problem):
     collection = COLLECTIONS.load(problem)
     instances = load_instances(problem, collection.showcase)
