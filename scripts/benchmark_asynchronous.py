@@ -13,6 +13,7 @@ interrupted. out/results.jsonl holds the runs, out/asynchronous.json and .md the
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -28,7 +29,7 @@ import cli
 from drawing import save_figure
 from optgap.co.benchmark.provenance import provenance
 from optgap.co.core import InputError
-from optgap.co.formats.files import write_text
+from optgap.co.formats.files import read_text, write_text
 from optgap.envs.registry import ENVIRONMENTS
 from optgap.envs.wrappers.slow import SlowConfig
 
@@ -85,7 +86,14 @@ def main(argv: list[str]) -> int:
         durations = [float(item) for item in cli.as_list(str(config.seconds).strip("[]"))]
     except ValueError:
         raise InputError(f"seconds={config.seconds}: expected numbers, for instance seconds=0.005,0.05") from None
+    if not durations:
+        raise InputError("no number is named in seconds; expected for instance seconds=0.005,0.05")
     actors, seeds = cli.integers("actors", config.actors), cli.integers("seeds", config.seeds)
+    for name, least, numbers in (("actors", 1, actors), ("seeds", 0, seeds), ("total_steps", 1, [config.total_steps])):
+        if min(numbers) < least:
+            raise InputError(f"{name}={getattr(config, name)}: expected at least {least}")
+    if config.target is not None and not math.isfinite(config.target):
+        raise InputError(f"target is {config.target}; expected a finite number, or null")
     common = config.total_steps, config.target, config.update_ratio, config.hidden, config.warmup_steps
     cells = [
         Cell(config.env, config.agent, config.engine, seconds, config.jitter, count, seed, *common)
@@ -93,9 +101,11 @@ def main(argv: list[str]) -> int:
         for seed in seeds
         for count in (0, *actors)
     ]
+    for cell in cells:  # all of them, before the first is run
+        plan(cell)
     folder, console = cli.folder(config.out), Console(highlight=False)
     file = folder / "results.jsonl"
-    done = {json.dumps(line["cell"]): line for line in read(file)}
+    done = read(file)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with cli.interruptible() as check, Progress(*columns, console=console) as progress:
         task = progress.add_task("starting", total=len(cells))
@@ -110,8 +120,7 @@ def main(argv: list[str]) -> int:
                     progress.update(task, description=f"{said}, {steps:,} of {config.total_steps:,} steps")
 
                 done[key] = {"cell": asdict(cell), **measure(cell, tell)}
-                with file.open("a", encoding="utf-8") as stream:
-                    stream.write(json.dumps(done[key]) + "\n")
+                write_text(file, "".join(json.dumps(line) + "\n" for line in done.values()))
             progress.advance(task)
     rows = table(cells, done)
     data = {"settings": asdict(config), "provenance": provenance(), "rows": rows}
@@ -124,15 +133,19 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def measure(cell: Cell, tell: Any) -> dict[str, Any]:
-    """Train once; seconds, steps and other figures of the run."""
+def plan(cell: Cell) -> tuple[SlowConfig, Any, Any]:
+    """The environment, the agent's class and its configuration.
+
+    Raises:
+        InputError: one of them cannot be.
+    """
     from optgap.agents.asynchronous.agents import APTSAC, APTTD3
     from optgap.agents.sac.agent import SAC
     from optgap.agents.td3.agent import TD3
 
     synchronous, asynchronous = {"sac": (SAC, APTSAC), "td3": (TD3, APTTD3)}[cell.agent]
     agent_class: Any = asynchronous if cell.actors else synchronous
-    per_update = round(ROLLOUT * cell.update_ratio)
+    per_update = gradient_steps(cell)
     settings: dict[str, Any] = {"rollout_length": ROLLOUT, "minibatch_size": MINIBATCH}
     settings |= {"batch_size": per_update * MINIBATCH, "hidden_sizes": [cell.hidden] * 2}
     settings["warmup_steps"] = cell.warmup_steps
@@ -142,7 +155,18 @@ def measure(cell: Cell, tell: Any) -> dict[str, Any]:
     else:
         settings["num_envs"] = 1
     env_config = SlowConfig(ENVIRONMENTS.load(cell.env)(), cell.seconds, cell.jitter)
-    agent = agent_class(env_config, agent_class.config_class(**settings), cell.seed)
+    return env_config, agent_class, agent_class.config_class(**settings)
+
+
+def gradient_steps(cell: Cell) -> int:
+    """Of an update."""
+    return round(ROLLOUT * cell.update_ratio)
+
+
+def measure(cell: Cell, tell: Any) -> dict[str, Any]:
+    """Train once; seconds, steps and other figures of the run."""
+    env_config, agent_class, settings = plan(cell)
+    agent = agent_class(env_config, settings, cell.seed)
     begun = time.perf_counter()
     first: list[tuple[float, int]] = []
     returns: list[float] = []
@@ -166,7 +190,7 @@ def measure(cell: Cell, tell: Any) -> dict[str, Any]:
         "seconds": ended - arrived,
         "starting": arrived - begun,
         "steps": agent.steps - steps,
-        "gradient_steps": (agent.updates - -(-cell.warmup_steps // ROLLOUT)) * per_update,
+        "gradient_steps": (agent.updates - -(-cell.warmup_steps // ROLLOUT)) * gradient_steps(cell),
         "return": float(np.mean(returns[-EPISODES:])) if returns else None,
         "staleness": float(np.mean(ages)) if ages else 0.0,
         "reached": cell.target is None or agent.steps < cell.total_steps,
@@ -223,15 +247,18 @@ def figure(rows: Sequence[dict[str, Any]]) -> Any:
     return drawn
 
 
-def read(file: Path) -> list[dict[str, Any]]:
-    """The runs that have ended; a last line that a kill cut short is left out."""
+def read(file: Path) -> dict[str, dict[str, Any]]:
+    """The runs that have ended, by their cells."""
     if not file.exists():
-        return []
-    lines = file.read_text(encoding="utf-8").split("\n")[:-1]
-    try:
-        return [json.loads(line) for line in lines]
-    except ValueError as error:
-        raise InputError(f"{file}: expected a json object a line ({error})") from None
+        return {}
+    found: dict[str, dict[str, Any]] = {}
+    for number, text in enumerate(read_text(file).splitlines(), start=1):
+        try:
+            line = json.loads(text)
+            found[json.dumps(line["cell"])] = line
+        except (ValueError, KeyError, TypeError):
+            raise InputError(f"{file}:{number}: expected a json object with 'cell'; remove it to begin anew") from None
+    return found
 
 
 if __name__ == "__main__":

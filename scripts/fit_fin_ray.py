@@ -59,15 +59,21 @@ def main(argv: list[str]) -> int:
     for name, least in (("seed", 0), ("evaluations", 1), ("folds", 0)):
         if getattr(config, name) < least:
             raise InputError(f"{name}={getattr(config, name)}; expected at least {least}")
+    if config.folds == 1:
+        raise InputError("folds=1; expected 0, or at least 2: each is fitted to the others")
     shipped = None if config.generate else load(SHIPPED)
+    held_out = [one.held_out for one in draw_actuations(config.seed)] if shipped is None else shipped.held_out
+    most = int(np.count_nonzero(~np.array(held_out)))
+    if config.folds > most:
+        raise InputError(f"folds={config.folds}; expected at most {most}, the recordings to fit to")
     console, folder = Console(), cli.folder(config.out)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as progress:
         recording = shipped or generated(folder / "recordings", config.seed, progress)
-        fitted, held_out = recording.select(~recording.held_out), recording.select(recording.held_out)
+        fitted, others = recording.select(~recording.held_out), recording.select(recording.held_out)
         left = cross_validated(fitted, config, progress) if config.folds else None
         found = fit(fitted, config.evaluations, teller(progress, "fit", config.evaluations))
-    tables = {"fitted": rated(found, fitted), "held out": rated(found, held_out)}
+    tables = {"fitted": rated(found, fitted), "held out": rated(found, others)}
     if left is not None:
         tables["cross-validated"] = by_family(left, fitted.family)
     for title, rows in tables.items():
@@ -79,7 +85,7 @@ def main(argv: list[str]) -> int:
         "provenance": provenance(),
     }
     write_text(folder / "errors.json", json.dumps(values, indent=1) + "\n")
-    save_figure(_figure(found, held_out, tables), folder / "errors.png")
+    save_figure(_figure(found, others, tables), folder / "errors.png")
     if config.ship:
         ship(recording, values)
     console.print(Text(f"written  {folder / 'errors.json'}, {folder / 'errors.png'}"))

@@ -44,6 +44,7 @@ Played = dict[Point, list[list[float]]]  # W, E, largest distance of the tip fro
 NAMES = ("amplitude", "frequency", "phase", "bias")
 COPIES = 1024  # episodes at once
 TOP = 3  # best points that are refined
+GRID_LIMIT = 1_000_000  # points: the surrogate plays some 700 episodes a second
 
 
 @dataclass
@@ -77,8 +78,19 @@ def main(argv: list[str]) -> int:
         raise InputError(
             f"max_frequency={config.max_frequency} and max_bias={config.max_bias}; expected one above 0, and 0 to 1"
         )
+    points = config.amplitudes * config.frequencies * config.phases * config.biases
+    if points > GRID_LIMIT:
+        raise InputError(
+            f"a grid of {points} points; expected at most {GRID_LIMIT}: fewer amplitudes, frequencies, ..."
+        )
     seeds = cli.integers("seeds", config.seeds)
-    env: FinRayConfig = dataclasses.replace(config.env, fidelity="surrogate")
+    if min(seeds) < 0:
+        raise InputError(f"seeds={config.seeds}: expected integers of at least 0")
+    env: FinRayConfig = config.env
+    if env.fidelity != "surrogate":
+        raise InputError(f"env.fidelity={env.fidelity}: expected surrogate, which is searched; confirm=true plays high")
+    if config.confirm:
+        dataclasses.replace(env, fidelity="high")  # refuses what could not be confirmed
     if config.ship and env != FinRayConfig(objective=env.objective):
         raise InputError(
             "ship=true: the package holds the best ones of the default environment; expected no env.* keys"
@@ -151,13 +163,21 @@ def _read(path: Path, setting: dict[str, Any]) -> tuple[Played, dict[str, Any]]:
         write_text(path, "{}\n")  # whether it can be written is known before the work
         return {}, {}
     try:
-        found = json.loads(read_text(path)) or {"setting": setting, "points": []}
-        played: Played = {tuple(row[0]): row[1] for row in found["points"]}
-    except (ValueError, KeyError, TypeError, IndexError):
+        found = json.loads(read_text(path))
+        if found == {}:
+            found = {"setting": setting, "points": []}
+        played: Played = {}
+        for point, rows in found["points"]:
+            amplitude, frequency, phase, bias = map(float, point)
+            if np.array(rows, np.float64).shape != (3, len(setting["seeds"])) and found["setting"] == setting:
+                raise ValueError("rows of another shape")
+            played[amplitude, frequency, phase, bias] = rows
+        best: dict[str, Any] = dict(found.get("best", {}))
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
         raise InputError(f"out={path}: is no file of this script; expected another name") from None
     if found["setting"] != setting:
         raise InputError(f"out={path}: holds another environment, coefficients or seeds; expected another name")
-    return played, found.get("best", {})
+    return played, best
 
 
 def _write(path: Path, setting: dict[str, Any], played: Played, best: dict[str, Any]) -> None:

@@ -99,7 +99,11 @@ def main(argv: list[str]) -> int:
 
 
 def planned(config: ValidateConfig) -> dict[str, tuple[Case, dict[str, Any]]]:
-    """The cases by name: what runs them, with which settings; the coarse ones first."""
+    """The cases by name: what runs them, with which settings; the coarse ones first.
+
+    Raises:
+        InputError: a grid of them would be unstable; before anything has been run.
+    """
     cases: dict[str, tuple[Case, dict[str, Any]]] = {}
     for cells in cli.integers("cylinder", config.cylinder):
         cases[f"cylinder-{cells}"] = (cylinder, {"cells": cells, "length": 35, "velocity": 0.06, "duration": 120.0})
@@ -112,7 +116,15 @@ def planned(config: ValidateConfig) -> dict[str, tuple[Case, dict[str, Any]]]:
         if 48 in rays:
             cases[f"{name}-48-slower"] = (fin_ray, {"cells": 48, **settings, "velocity": 0.025})
             cases[f"{name}-48-wider"] = (fin_ray, {"cells": 48, **settings, "size": 2.0})
-    return {name: case for name, case in cases.items() if config.only in name}
+    asked = {name: case for name, case in cases.items() if config.only in name}
+    for name, (case, settings) in asked.items():
+        try:
+            GRIDS[case](
+                **{key: value for key, value in settings.items() if key in ("cells", "length", "velocity", "size")}
+            )
+        except InputError as error:
+            raise InputError(f"{name}: {error}") from None
+    return asked
 
 
 def constants() -> dict[str, float]:
@@ -132,15 +144,18 @@ def kept(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        return dict(json.loads(read_text(path))["cases"])
+        found = dict(json.loads(read_text(path))["cases"])
+        if not all(isinstance(values["settings"], dict) for values in found.values()):
+            raise TypeError
+        return found
     except (ValueError, KeyError, TypeError):
         raise InputError(f"{path}: expected a JSON object with 'cases'; remove it to begin anew") from None
 
 
 def cylinder(cells: int, length: int, velocity: float, duration: float) -> Iterator[float | Figures]:
     """Flow around a cylinder of ``cells`` diameter at Re 100 for ``duration`` diameters over speed; the last third counts."""
-    width, height = length * cells, 20 * cells
-    flow = Flow(Lattice(width, height, velocity, velocity * cells / 100))
+    flow = Flow(cylinder_grid(cells, length, velocity))
+    width, height = flow.lattice.width, flow.lattice.height
     x, y = np.arange(1, width + 1) / cells - 10, (np.arange(1, height + 1) - (height + 1) / 2) / cells
     flow.reset(velocity, 0.5 * velocity * np.exp(-((x[None] - 1.5) ** 2) - y[:, None] ** 2))  # sheds soon
     body = circle(flow, (10.0 * cells, (height + 1) / 2), cells)
@@ -163,8 +178,7 @@ def cylinder(cells: int, length: int, velocity: float, duration: float) -> Itera
 
 def filament(cells: int, velocity: float, duration: float) -> Iterator[float | Figures]:
     """The filament of Huang, Shin & Sung (2007), section 4.2; the last half counts. A domain of 8 x 8 lengths."""
-    ray = Ray(mass=1.5, stiffness=0.0015, gravity_x=0.5)
-    config = HighFidelityConfig(cells, 200.0, velocity, upstream=2.0, downstream=6.0, height=8.0, settling=0.0, ray=ray)
+    config = filament_grid(cells, velocity)
     simulation = HighFidelity(config)
     simulation.reset(0.1 * math.pi)
     total = round(duration / config.control_step)
@@ -191,9 +205,7 @@ def fin_ray(cells: int, velocity: float, size: float, moment: float, frequency: 
     Args:
         size: of the domain, by the usual one.
     """
-    config = HighFidelityConfig(
-        cells, 500.0, velocity, upstream=2.0 * size, downstream=4.0 * size, height=4.0 * size, ray=FinRayConfig().ray
-    )
+    config = fin_ray_grid(cells, velocity, size)
     simulation = HighFidelity(config)
     simulation.reset()
     total, half = 160, 80
@@ -212,6 +224,31 @@ def fin_ray(cells: int, velocity: float, size: float, moment: float, frequency: 
         "power": float(power.mean()),
         "amplitude": float(np.ptp(tip[half:]) / 2),
     }
+
+
+def cylinder_grid(cells: int, length: int, velocity: float) -> Lattice:
+    """That of :func:`cylinder`."""
+    return Lattice(length * cells, 20 * cells, velocity, velocity * cells / 100)
+
+
+def filament_grid(cells: int, velocity: float) -> HighFidelityConfig:
+    """That of :func:`filament`."""
+    ray = Ray(mass=1.5, stiffness=0.0015, gravity_x=0.5)
+    return HighFidelityConfig(cells, 200.0, velocity, upstream=2.0, downstream=6.0, height=8.0, settling=0.0, ray=ray)
+
+
+def fin_ray_grid(cells: int, velocity: float, size: float) -> HighFidelityConfig:
+    """That of :func:`fin_ray`."""
+    return HighFidelityConfig(
+        cells, 500.0, velocity, upstream=2.0 * size, downstream=4.0 * size, height=4.0 * size, ray=FinRayConfig().ray
+    )
+
+
+GRIDS: dict[Case, Callable[..., Lattice | HighFidelityConfig]] = {
+    cylinder: cylinder_grid,
+    filament: filament_grid,
+    fin_ray: fin_ray_grid,
+}
 
 
 def crossings(signal: F64) -> F64:

@@ -204,6 +204,8 @@ def test_the_high_fidelity_is_recorded_from_rest(monkeypatch):
     [
         (["evaluations=0"], "evaluations=0; expected at least 1"),
         (["folds=-1"], "folds=-1; expected at least 0"),
+        (["folds=1"], "folds=1; expected 0, or at least 2"),
+        (["folds=1000"], "folds=1000; expected at most 30, the recordings to fit to"),
         (["seed=x"], "seed"),
     ],
 )

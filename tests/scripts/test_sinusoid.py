@@ -79,6 +79,10 @@ def test_an_interrupted_search_goes_on(call, tmp_path, monkeypatch):
         (["max_bias=2"], "max_bias=2"),
         (["out=nowhere/found.json"], "nowhere/found.json"),
         (["env.mass=-1"], "mass is -1"),
+        (["amplitudes=100000000"], "a grid of 76000000000 points; expected at most 1000000"),
+        (["seeds=0,-1"], "seeds=[0, -1]: expected integers of at least 0"),
+        (["env.fidelity=high"], "env.fidelity=high: expected surrogate"),
+        (["confirm=true", "env.mass=0.01"], "expected at least MASS_LIMIT"),
         (["ship=true", "env.steps=10"], "ship=true: the package holds the best ones of the default environment"),
     ],
 )
@@ -90,6 +94,26 @@ def test_another_environment_needs_another_file(call, refuses):
     tiny = ["amplitudes=1", "frequencies=1", "phases=1", "biases=1", "rounds=0", "seeds=0"]
     assert call("sinusoid", *tiny, "env.steps=3").code == 0
     assert "holds another environment, coefficients or seeds" in refuses("sinusoid", *tiny, "env.steps=4")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda found: [],
+        lambda found: found | {"points": [[[1, 2, 3], [[1], [2], [3]]]]},
+        lambda found: found | {"points": [[["a", 1, 0, 0], [[0], [0], [0]]]]},
+        lambda found: found | {"points": [[[0.5, 1, 0, 0], "x"]]},
+        lambda found: found | {"best": [3]},
+    ],
+)
+def test_a_damaged_file_is_one_line_and_stays_as_it_is(call, refuses, tmp_path, damage):
+    tiny = ["amplitudes=1", "frequencies=1", "phases=1", "biases=1", "rounds=0", "seeds=0", "env.steps=3"]
+    assert call("sinusoid", *tiny, "out=found.json").code == 0
+    file = tmp_path / "found.json"
+    file.write_text(json.dumps(damage(json.loads(file.read_text()))))
+    before = file.read_bytes()
+    assert "is no file of this script" in refuses("sinusoid", *tiny, "out=found.json")
+    assert file.read_bytes() == before
 
 
 def test_a_sinusoid_tells_the_time_from_what_is_seen():
