@@ -85,7 +85,7 @@ AGENTS.register(
 AGENTS.register("gnn-ppo", AgentEntry("optgap.agents.ppo.agent:PPO", "optgap.agents.ppo.config:GraphPPOConfig"))
 AGENTS.register(
     "portfolio-ppo",
-    AgentEntry("optgap.agents.ppo.agent:PPO", "optgap.agents.portfolio.config:PortfolioPPOConfig"),
+    AgentEntry("optgap.agents.portfolio.agent:PortfolioPPO", "optgap.agents.portfolio.config:PortfolioPPOConfig"),
 )
 AGENTS.register("gnn-slim", AgentEntry("optgap.agents.slim.agent:SLIM", "optgap.agents.slim.config:SLIMConfig"))
 AGENTS.register("gnn-pomo", AgentEntry("optgap.agents.pomo.agent:POMO", "optgap.agents.pomo.config:POMOConfig"))

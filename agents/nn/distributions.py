@@ -142,7 +142,7 @@ class Dirichlet:
     def sample(self) -> Tensor:
         least = torch.finfo(torch.float32).tiny
         reference = torch.distributions.Dirichlet(self.concentration, validate_args=False)
-        shares: Tensor = reference.sample().clamp(min=least)  # type: ignore[no-untyped-call]
+        shares: Tensor = reference.sample().clamp(min=least)
         return shares / shares.sum(dim=-1, keepdim=True)
 
     def mode(self) -> Tensor:

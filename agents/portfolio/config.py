@@ -43,6 +43,8 @@ class PortfolioPPOConfig(PPOConfig):
     """Of the logits before training: a sample changes a weight by half of itself."""
     concentration: float = 10.0
     """Of a Dirichlet distribution before training, an asset's."""
+    hindsight_baseline: bool = True
+    """Take off the advantages what the market did: see :class:`optgap.agents.portfolio.agent.PortfolioPPO`."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
