@@ -23,7 +23,7 @@ import numpy as np
 from optgap.co.core import InputError
 from optgap.envs.portfolio.prices import Dates, Prices, day
 
-SEALED_FROM = "2012-01-01"  # the training window of the environment's defaults ends before it
+SEALED_FROM = "2015-01-01"  # after the training days of the environment's defaults, and three years to choose by
 OPENINGS = "openings.jsonl"
 
 

@@ -16,6 +16,7 @@ from optgap.envs.portfolio.walk_forward import OPENINGS, openings, walk_forward
 
 DATES = np.arange("1998-01-01", "2013-01-01", dtype="datetime64[D]")
 DATES = DATES[np.is_busday(DATES)]
+SEAL = "2012-01-01"
 
 
 def test_windows_are_calendar_years() -> None:
@@ -74,9 +75,9 @@ def test_training_prices_are_copies_that_end_before_the_test() -> None:
 
 
 def test_sealed_window_stays_closed(tmp_path: Path) -> None:
-    assert str(walk_forward(DATES, "2005-01-01")[-1].test_end) == "2011-12-30"
+    assert str(walk_forward(DATES, "2005-01-01", sealed_from=SEAL)[-1].test_end) == "2011-12-30"
     with pytest.raises(InputError, match=r"window 2011-12-30\.\.2012-12-31 reaches .* 2012-01-01 on, which are sealed"):
-        walk_forward(DATES, "2005-01-01", "2012-12-31")
+        walk_forward(DATES, "2005-01-01", "2012-12-31", sealed_from=SEAL)
     with pytest.raises(InputError, match="reaches the days from 2006-06-01"):
         walk_forward(DATES, "2005-01-01", "2006-06-01", sealed_from="2006-06-01")
     assert openings(tmp_path) == []
@@ -84,12 +85,11 @@ def test_sealed_window_stays_closed(tmp_path: Path) -> None:
 
 def test_opening_is_logged(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="needs a results folder"):
-        walk_forward(DATES, "2005-01-01", open_sealed=True)
+        walk_forward(DATES, "2005-01-01", sealed_from=SEAL, open_sealed=True)
     folder = tmp_path / "results"
     for methods in (["equal-weight"], ["equal-weight", "hrp"]):
-        folds = walk_forward(
-            DATES, "2005-01-01", open_sealed=True, folder=folder, command="backtest end=2012", methods=methods
-        )
+        opened = {"open_sealed": True, "folder": folder, "command": "backtest end=2012", "methods": methods}
+        folds = walk_forward(DATES, "2005-01-01", sealed_from=SEAL, **opened)
     assert folds[-1].test_end == DATES[-1]
     first, second = openings(folder)
     assert first["command"] == "backtest end=2012"
@@ -101,7 +101,7 @@ def test_opening_is_logged(tmp_path: Path) -> None:
 
 
 def test_open_window_that_is_not_reached_is_not_logged(tmp_path: Path) -> None:
-    walk_forward(DATES, "2005-01-01", "2006-12-31", open_sealed=True, folder=tmp_path)
+    walk_forward(DATES, "2005-01-01", "2006-12-31", sealed_from=SEAL, open_sealed=True, folder=tmp_path)
     assert openings(tmp_path) == []
 
 
