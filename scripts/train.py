@@ -276,7 +276,8 @@ class Training:
         if self.gap is not None:
             parts.insert(0, f"gap {percent(self.gap)} (best {percent(self.best)})")
         elif self.returns:
-            parts.insert(0, f"return {fmean(self.returns):.1f}")
+            mean = fmean(self.returns)
+            parts.insert(0, f"return {mean:.{1 if abs(mean) >= 10 else 3}f}")
         if "train/labels" in metrics:
             parts.append(f"{metrics['train/labels']:,.0f} labels")
         return "  ".join(parts)
