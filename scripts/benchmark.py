@@ -8,7 +8,8 @@
 
 A solver is a registered one (`all`: every one), shipped weights or a run folder (greedy), or weights with @<samples>,
 @beam<width> or @reconstruct. The same command goes on where it was stopped; out holds results.jsonl, results.json,
-results.csv, gap_over_time.png and report.html; with group=size the mean gaps by size too, as groups.md.
+results.csv, gap_over_time.png and report.html; with group=size the mean gaps by size too, as groups.md. env=portfolio
+is scripts/backtest.py, with its arguments.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from importlib import import_module
 from typing import Any
 
 from omegaconf import MISSING
@@ -34,6 +36,8 @@ from optgap.co.core import SOLVERS, Budget, InputError, Instance
 from optgap.co.formats.files import write_text
 from report import html_report, save_curves
 from tables import failures, gap_table, group_markdown, group_table, label, percent
+
+ENVIRONMENTS = {"portfolio": "backtest"}  # that have a benchmark of their own -> the script
 
 
 @dataclass
@@ -55,6 +59,15 @@ class BenchmarkConfig:
 
 
 def main(argv: list[str]) -> int:
+    env = next((item.partition("=")[2] for item in argv if item.startswith("env=")), None)
+    if env is not None:
+        if env not in ENVIRONMENTS:
+            raise InputError(
+                f"env={env}: expected {', '.join(ENVIRONMENTS)}, or solvers= and instances= "
+                f"(returns of agents: scripts/benchmark_agents.py)"
+            )
+        code: int = import_module(ENVIRONMENTS[env]).main([item for item in argv if not item.startswith("env=")])
+        return code
     config = cli.parse(BenchmarkConfig, argv, about=__doc__)
     cli.limit_threads(config.threads)
     find = Finder(tuple(cli.as_list(config.plugins)))

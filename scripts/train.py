@@ -41,6 +41,8 @@ ENDLESS = 2**62  # steps
 VALIDATE_EVERY, SHARE = 10, 0.1  # least updates between two validations, and their share of the time
 LINE_SECONDS = 10.0  # from one line to the next at least, where nothing is validated
 SHOWN = 10  # solvers in the last table, besides weights and SCIP
+# environment -> what compares its policies with other methods, after the returns: (env_config, agent, folder, console)
+COMPARISONS = {"portfolio": "portfolio_validation:compare"}
 CALIBRATION = 20.0  # seconds, at most a tenth of the time: after them the steps that fit in ``minutes`` are known
 
 
@@ -139,6 +141,8 @@ def train(config: TrainConfig, names: dict[str, str], command: Sequence[str], fo
         compare(str(config.env.problem), folder, config.final_seconds, console)
     if config.env.problem is None:
         show_returns(config, agent, folder, console)
+        if names["env"] in COMPARISONS and config.final_episodes > 0:
+            _import(COMPARISONS[names["env"]])(config.env, agent, folder, console)
     return 0
 
 
