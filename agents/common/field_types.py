@@ -9,7 +9,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from optgap.co.core import InputError
 
-WORDS = {bool: "True or False", int: "an integer", float: "a finite number", str: "a text", NoneType: "nothing"}
+WORDS = {bool: "true or false", int: "an integer", float: "a finite number", str: "a text", NoneType: "nothing"}
 
 
 def require_types(config: Any) -> None:
@@ -41,5 +41,5 @@ def _words(hint: Any) -> str:
     if isinstance(hint, UnionType):
         return " or ".join(map(_words, get_args(hint)))
     if get_origin(hint) is list:
-        return f"a list, each {_words(get_args(hint)[0])}"
+        return f"a list of {_words(get_args(hint)[0]).partition(' ')[2]}s"  # "an integer" is one of integers
     return WORDS.get(hint, str(hint))

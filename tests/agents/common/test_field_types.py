@@ -29,8 +29,8 @@ from optgap.co.core import InputError
         ("num_envs", False, "an integer"),
         ("rollout_length", "8", "an integer"),
         ("policy", 3, "a text"),
-        ("hidden_sizes", 64, "a list, each an integer"),
-        ("hidden_sizes", [64, "x"], "a list, each an integer"),
+        ("hidden_sizes", 64, "a list of integers"),
+        ("hidden_sizes", [64, "x"], "a list of integers"),
         ("hidden_sizes", [10**9], "integers of at least 1, up to 16384"),
     ],
 )

@@ -241,7 +241,7 @@ def test_recipes(name):
         ({"bonus_coefficient": float("nan")}, "bonus_coefficient is nan; expected a finite number"),
         ({"extrinsic_coefficient": "a"}, "extrinsic_coefficient is 'a'; expected a finite number"),
         ({"bonus_coefficient": -1.0}, "bonus_coefficient is -1.0; expected a number of at least 0"),
-        ({"bonus": ["count"]}, r"bonus is \['count'\]; expected a name"),
+        ({"bonus": ["count"]}, r"bonus is \['count'\]; expected a text"),
         ({"episodic": None}, "episodic is None; expected true or false"),
         ({"bonus_epochs": 2.5}, "bonus_epochs is 2.5; expected an integer"),
         ({"bonus_options": {1: 2}}, "bonus_options is {1: 2}; expected values by name"),

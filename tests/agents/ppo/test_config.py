@@ -20,7 +20,7 @@ from optgap.co.core import InputError
         ("clip_range", 0.0, "above 0"),
         ("epochs", 0, "at least 1"),
         ("minibatch_size", 0, "at least 1"),
-        ("learning_rate", float("nan"), "above 0"),
+        ("learning_rate", float("nan"), "a finite number"),
         ("learning_rate_schedule", "cosine", "constant or linear"),
         ("entropy_coefficient", -1.0, "at least 0"),
         ("value_coefficient", -1.0, "at least 0"),
