@@ -163,6 +163,8 @@ def train(
         InputError: the folder has trainings on other prices or with other settings.
     """
     common = [f"env.prices={config.prices}", *more]
+    if plugins := cli.as_list(config.plugins):
+        common.append(f"plugins=[{','.join(plugins)}]")
     if config.assets is not None:
         common.append(f"env.assets={','.join(prices.assets)}")
     if config.cash is not None:
@@ -211,6 +213,10 @@ def play(
                     if len(known) == len(runs):
                         name = f"{method.name}{SEED}{seed}"
                         players[name] = learned_player(name, known, check, folder)
+                    else:
+                        progress.console.print(
+                            Text(f"left out {method.name}, seed {seed}: not trained"), style="yellow"
+                        )
             bounds: dict[str, Player] = {BOUND: solver_player(BOUND)}
             progress.update(task, total=len(players) + len(bounds), completed=0)
 

@@ -133,7 +133,7 @@ def value_text(name: str, value: float) -> str:
     if math.isnan(value):
         return "-"
     if name in SHARES:
-        return f"{value:.1%}" if value < 10 else f"{value:,.0%}"
+        return f"{value:.1%}" if value < 10 else f"{value:.0f} x"
     return f"{value:.{1 if name == 'turnover' or value >= 100 else 2}f}"
 
 

@@ -59,8 +59,11 @@ def window(prices: Prices, env_config: Any) -> Fold:
     """
     if env_config.end is None:
         raise InputError("training went to the last day of the prices; expected env.end before it")
+    later = prices.dates[prices.dates > day(env_config.end)]
     sealed = SEALED_FROM if env_config.prices == "sp500" else None
-    return walk_forward(prices.dates, str(day(env_config.end) + 1), years=YEARS, gap=1, sealed_from=sealed)[0]
+    if len(later) < 2 or (sealed is not None and later[1] >= day(sealed)):
+        raise InputError(f"{prices.name} has none after {env_config.end} that are not sealed")
+    return walk_forward(prices.dates, str(later[0]), years=YEARS, gap=1, sealed_from=sealed)[0]
 
 
 def validate(agent: Agent, prices: Prices, fold: Fold, rules: dict[str, Any], console: Console) -> Backtest:
