@@ -15,6 +15,7 @@ import pytest
 
 import cli
 import naming
+from learned_portfolios import methods_of
 from optgap.agents.common.contracts import AGENTS
 from optgap.co.benchmark.collections import load_instances
 from optgap.envs.registry import ENVIRONMENTS
@@ -32,6 +33,8 @@ SCHEMAS = {
     "sinusoid": "SinusoidConfig",
     "validate_flow": "ValidateConfig",
     "benchmark_asynchronous": "AsynchronousConfig",
+    "backtest": "BacktestConfig",
+    "shifted_dates": "ShiftConfig",
 }
 NAMES = ("instance", "instances", "solver", "solvers", "policy", "run", "reference")
 
@@ -64,6 +67,9 @@ def test_a_command_is_understood_and_its_names_exist(line):
     config = cli.parse(schema, arguments, groups={group: find[group] for group in groups})
     for key, known in (("envs", ENVIRONMENTS), ("agents", AGENTS)):
         assert [value for value in cli.as_list(getattr(config, key, [])) if value.partition(":")[0] not in known] == []
+    if hasattr(config, "methods"):
+        methods_of(cli.as_list(config.methods))
+        return
     baselines: dict[str, Any] = getattr(getattr(config, "env", None), "baselines", dict)()
     said = {key: cli.as_list(getattr(config, key, None) or []) for key in NAMES}
     solvers = [*said["solver"], *said["solvers"], *said["policy"], *said["run"], *said["reference"]]
@@ -81,8 +87,15 @@ def test_every_guide_has_commands():
     assert len(COMMANDS) >= 10
 
 
-def test_the_code_of_bring_your_own_runs(tmp_path):
-    (path,) = (path for path in DOCUMENTS if path.name == "bring-your-own.md")
+@pytest.mark.parametrize(
+    ("guide", "prints"),
+    [
+        ("bring-your-own", r"^\d\d+\.0$"),  # the cost of a schedule of ft06
+        ("portfolio", r"^momentum +-?\d+\.\d+%  Sharpe"),
+    ],
+)
+def test_the_code_of_a_guide_runs(guide, prints, tmp_path):
+    (path,) = (path for path in DOCUMENTS if path.stem == guide)
     code = "\n".join(blocks(path, "python"))
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -94,7 +107,7 @@ def test_the_code_of_bring_your_own_runs(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert re.search(r"^\d\d+\.0$", done.stdout, re.MULTILINE)  # the cost of a schedule of ft06
+    assert re.search(prints, done.stdout, re.MULTILINE)
 
 
 def test_links_lead_somewhere():
