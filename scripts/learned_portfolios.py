@@ -11,11 +11,13 @@ from difflib import get_close_matches
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
+from drawing import write_whole
 from naming import find_agent, weights_digest
 from optgap.agents.common.contracts import AGENTS, Agent
 from optgap.co.benchmark.cells import instance_digest
@@ -137,17 +139,17 @@ class Kept:
         key = sha256(told.encode()).hexdigest()
         if file.exists():
             try:
-                with np.load(file, allow_pickle=False) as kept:
+                with file.open("rb") as stream, np.load(stream, allow_pickle=False) as kept:
                     if str(kept["key"]) == key:
                         self.seconds += float(kept["seconds"])
                         return np.array(kept["weights"])
-            except (OSError, ValueError, KeyError, EOFError):  # half written: played again
+            except (OSError, ValueError, KeyError, EOFError, BadZipFile):  # damaged: played again
                 pass
         cpu = time.process_time()
         weights = np.asarray(self.player(train, period), np.float64)
         cpu = time.process_time() - cpu
         self.folder.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(file, weights=weights, key=key, seconds=cpu)
+        write_whole(file, lambda stream: np.savez_compressed(stream, weights=weights, key=key, seconds=cpu))
         self.seconds += cpu
         return weights
 

@@ -93,7 +93,8 @@ def main(argv: list[str]) -> int:
     period = f"{result.dates[1]} to {result.dates[-1]}"
     console.print(shift_table(rows, f"Sharpe ratio in windows of {config.window} days, {prices.name}, {period}"))
     limits = [
-        bounded_row(prices.select(prices.assets[:n]), result) for n in dict.fromkeys((ASSETS, len(prices.assets)))
+        bounded_row(prices.select(prices.assets[:n]), result)
+        for n in sorted({min(ASSETS, len(prices.assets)), len(prices.assets)})
     ]
     compared = [distance_row(result, curve.method, np.asarray(curve.weights)) for curve in curves]
     console.print(bounds_table([*limits, *compared]))

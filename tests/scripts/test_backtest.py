@@ -137,7 +137,7 @@ def test_what_was_stopped_goes_on(mine, call, monkeypatch):
     runs = {run: run.stat().st_mtime_ns for run in mine.glob("tests/training/seed-*/*/portfolio/*/*/metrics.jsonl")}
     lost = next(run for run in runs if "seed-1" in str(run))
     shutil.rmtree(lost.parent)
-    (mine / "tests" / COST / "played" / "equal-weight" / "1999-12-31.npz").write_bytes(b"PK\x03")  # half a file
+    (mine / "tests" / COST / "played" / "equal-weight" / "1999-12-31.npz").write_bytes(b"PK\x03\x04damaged")
     before = (mine / "tests" / COST / "wealth.csv").read_bytes()
     (mine / "tests" / COST / "wealth.csv").unlink()
     monkeypatch.setattr(importlib.import_module("training_cells"), "subprocess", SimpleNamespace(run=in_process))
