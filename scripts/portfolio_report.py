@@ -23,7 +23,7 @@ def save_report(result: Backtest, title: str, path: Path) -> None:
     """Draw all methods but the bounds, whose wealth would flatten the others; the seeds of a learned one as a band."""
     from matplotlib import colormaps
     from matplotlib.figure import Figure
-    from matplotlib.ticker import LogFormatter
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     groups: dict[str, list[Curve]] = {}
     for curve in result.curves:
@@ -49,8 +49,7 @@ def save_report(result: Backtest, title: str, path: Path) -> None:
                 low, high = values.min(0), values.max(0)
                 axes.fill_between(result.dates, low, high, color=style["color"], alpha=0.25, lw=0)
     equity.set(yscale="log", ylabel="wealth", title=title)
-    ticks = LogFormatter(minor_thresholds=(2, 0.4))
-    equity.yaxis.set(major_formatter=ticks, minor_formatter=ticks)
+    equity.yaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter="{x:g}", minor_formatter=NullFormatter())
     equity.legend(fontsize=7, ncols=2, loc="upper left", frameon=False)
     fall.set(ylabel="drawdown")
     for axes in (equity, fall):
