@@ -242,7 +242,7 @@ def shift_table(rows: Sequence[dict[str, Any]], title: str) -> Table:
         change = f"{row['deviation']:.2f}", f"{row['low']:+.2f}..{row['high']:+.2f}"
         table.add_row(row["method"], row["side"], f"{row['sharpe']:.2f}", *change, *shares)
     table.caption = Text(
-        "change: of the Sharpe ratio by the shift, its deviation over the windows; best: beats\n"
+        "change: of the Sharpe ratio by the shift, its deviation over the windows; best: beats "
         "all others; shifted: seems to; wrongly: only seems to"
     )
     table.caption_justify = "left"
@@ -263,7 +263,7 @@ def bounds_table(rows: Sequence[dict[str, Any]]) -> Table:
         numbers = (f"{row[name]:.2%}" for name in ("least", "largest", "active_share", "tracking_error"))
         table.add_row(row["policy"], *numbers, "" if ahead is None else f"{ahead:.2%}")
     table.caption = Text(
-        "logits: the most of any policy, with constant weights and, as foresight, with those\n"
+        "logits: the most of any policy, with constant weights and, as foresight, with those "
         "that suit each next day; methods: means over their days"
     )
     table.caption_justify = "left"
