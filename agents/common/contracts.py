@@ -85,12 +85,30 @@ AGENTS.register(
 AGENTS.register("gnn-ppo", AgentEntry("optgap.agents.ppo.agent:PPO", "optgap.agents.ppo.config:GraphPPOConfig"))
 AGENTS.register(
     "portfolio-ppo",
-    AgentEntry("optgap.agents.portfolio.agent:PortfolioPPO", "optgap.agents.portfolio.config:PortfolioPPOConfig"),
+    AgentEntry(
+        "optgap.agents.portfolio.agent:PortfolioPPO",
+        "optgap.agents.portfolio.config:PortfolioPPOConfig",
+        "optgap.agents.portfolio.recipes:PPO",
+    ),
 )
 AGENTS.register("gnn-slim", AgentEntry("optgap.agents.slim.agent:SLIM", "optgap.agents.slim.config:SLIMConfig"))
 AGENTS.register("gnn-pomo", AgentEntry("optgap.agents.pomo.agent:POMO", "optgap.agents.pomo.config:POMOConfig"))
-AGENTS.register("sb3-ppo", AgentEntry("optgap.agents.sb3.agent:SB3PPO", "optgap.agents.sb3.config:SB3PPOConfig"))
-AGENTS.register("sb3-sac", AgentEntry("optgap.agents.sb3.sac:SB3SAC", "optgap.agents.sb3.sac_config:SB3SACConfig"))
+AGENTS.register(
+    "sb3-ppo",
+    AgentEntry(
+        "optgap.agents.sb3.agent:SB3PPO",
+        "optgap.agents.sb3.config:SB3PPOConfig",
+        "optgap.agents.portfolio.recipes:SB3_PPO",
+    ),
+)
+AGENTS.register(
+    "sb3-sac",
+    AgentEntry(
+        "optgap.agents.sb3.sac:SB3SAC",
+        "optgap.agents.sb3.sac_config:SB3SACConfig",
+        "optgap.agents.portfolio.recipes:SB3_SAC",
+    ),
+)
 AGENTS.register("bq", AgentEntry("optgap.agents.bq.agent:BQ", "optgap.agents.bq.config:BQConfig"))
 AGENTS.register(
     "bq-sil", AgentEntry("optgap.agents.bq.self_improvement:SelfImprovingBQ", "optgap.agents.bq.config:SILConfig")

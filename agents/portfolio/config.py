@@ -15,22 +15,26 @@ DISTRIBUTIONS = ("gaussian", "dirichlet")
 class PortfolioPPOConfig(PPOConfig):
     """PPO with a network over the assets' windows (:mod:`optgap.agents.portfolio.policies`).
 
-    A decision bears on the next day's return, and through the weights that it leaves on what the next trades cost: a
-    discount that forgets within a few weeks loses next to nothing of that, and keeps the noise of a whole episode's
-    returns out of the advantages.
+    Defaults are those that learn a market without costs whose optimum is known, a
+    :class:`optgap.envs.portfolio.synthetic.MarkovMarket`. There a decision bears on the next day alone, so nothing of
+    later days is in its advantage. With costs it bears on the next trades' too.
+
+    Long windows of a few thousand days tell every day from all others, so that a network learns them by heart.
     """
 
     policy: str = "optgap.agents.portfolio.policies:PortfolioActorCritic"
-    num_envs: int = 32
-    rollout_length: int = 128
+    num_envs: int = 16
+    rollout_length: int = 64
     minibatch_size: int = 512
     epochs: int = 4
-    gamma: float = 0.9
-    gae_lambda: float = 0.9
-    learning_rate: float = 1e-3
+    gamma: float = 0.0
+    gae_lambda: float = 0.5
+    learning_rate: float = 6e-3
     learning_rate_schedule: str = "linear"
+    entropy_coefficient: float = 0.004
     normalize_reward: bool = True
     normalize_observation: bool = True
+    checkpoint_interval: int = 50
     extractor: str = "equivariant"
     """"equivariant", "attention" or "convolution": :data:`optgap.agents.portfolio.extractors.EXTRACTORS`."""
     distribution: str = "gaussian"
@@ -39,8 +43,9 @@ class PortfolioPPOConfig(PPOConfig):
     """Of an asset's encoding (``hidden_sizes`` belongs to perceptrons and is not read)."""
     layers: int = 2
     """In which assets see each other; blocks of "convolution"."""
-    log_std: float = -0.7
-    """Of the logits before training: a sample changes a weight by half of itself."""
+    log_std: float = 0.7
+    """Of the logits before training. At 0.7 a sample may have almost all in one asset; at -0.7 it changes a weight by half of
+    itself."""
     concentration: float = 10.0
     """Of a Dirichlet distribution before training, an asset's."""
     hindsight_baseline: bool = True

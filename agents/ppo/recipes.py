@@ -79,6 +79,19 @@ MLP: dict[str, Recipe] = {
         "normalize_observation": True,
         "checkpoint_interval": 100,
     },
+    # A trade bears on the next day, and on what the next ones cost.
+    "portfolio": {
+        "num_envs": 32,
+        "rollout_length": 128,
+        "epochs": 4,
+        "minibatch_size": 512,
+        "learning_rate": 3e-4,
+        "learning_rate_schedule": "linear",
+        "gamma": 0.9,
+        "gae_lambda": 0.5,
+        "normalize_observation": True,
+        "normalize_reward": True,
+    },
     **{f"minigrid-{name}": _GRID for name in _GRIDS},
     "minigrid": _GRID,
 }
