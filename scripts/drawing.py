@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable
-from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from optgap.co.core import InputError, Instance
+from optgap.co.formats.files import write_whole
 
 # problem -> module and its functions (instance, solution) -> matplotlib figure, (instance, solution, width=) -> text
 DRAWINGS = {
@@ -46,27 +44,6 @@ def save_drawing(problem: str, instance: Instance, solution: Any, path: Path) ->
 def save_figure(figure: Any, path: Path) -> None:
     """Write a matplotlib figure, whole or not at all, in the format of the path's suffix."""
     write_whole(path, lambda stream: figure.savefig(stream, format=path.suffix.removeprefix("."), dpi=150))
-
-
-def write_whole(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    """Let ``write`` fill a temporary file, then put it in the place of ``path``.
-
-    Raises:
-        InputError: the folder cannot be written, or ``write`` refuses with a ValueError (an unknown format).
-    """
-    temporary = None
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as stream:
-            temporary = Path(stream.name)
-            write(stream)
-        temporary.chmod(0o644)  # a temporary file is private; a result is not
-        temporary.replace(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be written: {error}") from None
-    finally:
-        if temporary is not None:
-            with suppress(OSError):  # gone already where it took the place of path
-                temporary.unlink()
 
 
 def require_writable(path: str, suffixes: tuple[str, ...]) -> None:

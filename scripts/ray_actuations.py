@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from drawing import write_whole
 from optgap.co.core import InputError
+from optgap.co.formats.files import write_whole
 from optgap.envs.finray.batch import PLACES, Start
 from optgap.envs.finray.config import CONTROL_STEP, FinRayConfig
 

@@ -24,12 +24,13 @@ from rich.console import Console
 from rich.text import Text
 
 import cli
-from drawing import require_writable, write_whole
+from drawing import require_writable
 from naming import find_agent, find_solver
 from optgap.agents.common.contracts import Agent
 from optgap.agents.common.weights import weights_folder
 from optgap.co.benchmark.collections import COLLECTIONS, load_instances
 from optgap.co.core import PROBLEMS, Budget, InputError, Instance, solve
+from optgap.co.formats.files import write_whole
 from optgap.envs.registry import ENVIRONMENTS
 from returns import plain
 

@@ -25,7 +25,7 @@ from optgap.co.problems.path_planning_instances import load_path_planning, load_
 from optgap.co.problems.portfolio import TradingPeriod
 from optgap.co.problems.portfolio_instances import load_mean_variance, load_portfolio
 from optgap.co.problems.slicing import SlicingInstance
-from optgap.co.problems.slicing_instances import load_slicing, load_slicing_folder
+from optgap.co.problems.slicing_instances import load_slicing
 
 RANGE = re.compile(r"((?:.+-)??[A-Za-z]+)(\d+)-([A-Za-z]+)(\d+)")  # ta01-ta80, uniform-100-s0-s999
 ARRAYS = ".npz"  # a file of many instances
@@ -89,7 +89,7 @@ COLLECTIONS.register(
     Collection(
         SlicingInstance,
         load_slicing,
-        load_slicing_folder,
+        partial(read_archives, SlicingInstance),
         partial(write_solution, "slicing"),
         ("slicing-25-s0", "slicing-100-s0", "slicing-100-s1", "slicing-100-s2"),
         size="n_users",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,9 +11,19 @@ from typing import Any, TypeVar
 import numpy as np
 
 from optgap.co.core import InputError, Instance
-from optgap.co.problems.routing_instances import DAMAGED
 
 SUFFIX = ".npz"
+DAMAGED = (  # what np.load raises for a file that is no archive of arrays
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    SyntaxError,
+    EOFError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 OWN = ("name", "best_known")  # fields that are not in the file
 
 I = TypeVar("I", bound=Instance)  # noqa: E741  (the field's letter for an instance)
@@ -32,7 +44,7 @@ def read_archive(kind: type[I], path: str | Path) -> I:
         raise InputError(f"{path}: no such file") from None
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    except (*DAMAGED, TypeError, AttributeError, OSError, MemoryError) as error:
+    except (*DAMAGED, OSError, MemoryError) as error:
         raise InputError(f"{path}: is no {kind.__name__}: {' '.join(str(error).split())}") from None
 
 

@@ -1,10 +1,12 @@
-"""Reading and writing text files so that every failure is one line that names the file."""
+"""Reading and writing files so that every failure is one line that names the file."""
 
 from __future__ import annotations
 
 import contextlib
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO, Any
 
 from optgap.co.core import InputError
 
@@ -36,11 +38,20 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         InputError: the folder is missing or cannot be written.
     """
+    write_whole(path, lambda stream: stream.write(text.encode()))
+
+
+def write_whole(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
+    """Let ``write`` fill a temporary file, then put it in the place of ``path``: the whole file, or no change.
+
+    Raises:
+        InputError: the folder is missing or cannot be written, or ``write`` refuses with a ValueError (an unknown format).
+    """
     temporary = None
     try:
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="\n", dir=path.parent, delete=False) as file:
-            temporary = Path(file.name)
-            file.write(text)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as stream:
+            temporary = Path(stream.name)
+            write(stream)
         temporary.chmod(0o644)  # a temporary file is private; a result is not
         temporary.replace(path)
     except (OSError, ValueError) as error:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -22,6 +20,7 @@ from typing import Any, cast
 import numpy as np
 
 from optgap.co.core import PROBLEMS, Bounds, InputError, Instance
+from optgap.co.formats.archives import DAMAGED
 from optgap.co.formats.knapsack import read_knapsack
 from optgap.co.formats.oplib import read_oplib
 from optgap.co.formats.tsplib import read_tsplib
@@ -46,17 +45,6 @@ class _Kind:
     clustered: bool = True  # whether Problem.generate knows the distribution "clustered"
 
 
-DAMAGED = (  # what np.load raises for a file that is no archive of arrays
-    ValueError,
-    TypeError,
-    KeyError,
-    AttributeError,
-    SyntaxError,
-    EOFError,
-    NotImplementedError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 KINDS = {
     "tsp": _Kind(TSPInstance, read_tsplib, ".tsp", "nodes", 1_000_000),
     "atsp": _Kind(ATSPInstance, read_tsplib, ".atsp", "nodes", 5_000, clustered=False),

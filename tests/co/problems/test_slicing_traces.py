@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 import slicing_cases
 
 from optgap.co.core import InputError
+from optgap.co.formats.archives import OWN, read_archives, write_archive
 from optgap.co.problems.slicing import SLICING, SlicingInstance
-from optgap.co.problems.slicing_instances import _FIELDS, load_slicing, load_slicing_folder, save_slicing
+from optgap.co.problems.slicing_instances import load_slicing
 from optgap.co.problems.slicing_traces import BLOCK_HERTZ, CONSTANT, PERIOD, SLOT_SECONDS, UNIFORM, Cell, draw_packets
 from optgap.co.problems.slicing_traffic import TRAFFIC, cost_limits, cost_names
 
@@ -23,7 +25,7 @@ def drawn(seed: int = 0, **arguments: Any) -> SlicingInstance:
 
 
 def assert_same(a: SlicingInstance, b: SlicingInstance) -> None:
-    for name in _FIELDS:
+    for name in (item.name for item in fields(SlicingInstance) if item.name not in OWN):
         np.testing.assert_array_equal(getattr(a, name), getattr(b, name), name)
 
 
@@ -157,39 +159,41 @@ def test_costs_have_names_and_limits() -> None:
 
 def test_traces_are_kept_in_files(tmp_path: Path) -> None:
     instance = drawn(1, users=5, decisions=3, reward="utility", name="mine")
-    save_slicing(tmp_path / "b.npz", instance)
-    save_slicing(tmp_path / "a.npz", slicing_cases.by_hand())
+    write_archive(tmp_path / "b.npz", instance)
+    write_archive(tmp_path / "a.npz", slicing_cases.by_hand())
     again = load_slicing(tmp_path / "b.npz")
     assert again.name == "b"
     assert_same(again, instance)
-    assert [i.name for i in load_slicing_folder(tmp_path)] == ["a", "b"]
-    assert len(load_slicing_folder(tmp_path / "a.npz")) == 1
+    assert [i.name for i in read_archives(SlicingInstance, tmp_path)] == ["a", "b"]
+    assert len(read_archives(SlicingInstance, tmp_path / "a.npz")) == 1
     assert_same(load_slicing("slicing-25-s4"), drawn(4, users=25))
 
 
 def test_what_is_no_trace_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "text.npz").write_text("no archive")
     np.savez(tmp_path / "other.npz", rate=np.zeros(3))
-    fields = {name: np.asarray(getattr(slicing_cases.by_hand(), name)) for name in _FIELDS}
-    np.savez(tmp_path / "wrong.npz", **(fields | {"blocks": np.array(-1.0)}))
-    np.savez(tmp_path / "objects.npz", **(fields | {"slices": np.array([{}], object)}))
+    write_archive(tmp_path / "right.npz", slicing_cases.by_hand())
+    with np.load(tmp_path / "right.npz") as right:
+        arrays = dict(right)
+    np.savez(tmp_path / "wrong.npz", **(arrays | {"blocks": np.array(-1.0)}))
+    np.savez(tmp_path / "objects.npz", **(arrays | {"slices": np.array([{}], object)}))
     for name, said in (
-        ("text.npz", "no trace"),
-        ("other.npz", "no trace"),
+        ("text.npz", "is no SlicingInstance"),
+        ("other.npz", "is no SlicingInstance"),
         ("wrong.npz", "blocks is -1.0"),
-        ("objects.npz", "no trace"),
+        ("objects.npz", "is no SlicingInstance"),
         ("missing.npz", "no such file"),
         ("slicing-five-s1", "expected slicing-<users>-s<seed>"),
     ):
         with pytest.raises(InputError, match=said) as error:
             load_slicing(tmp_path / name)
         assert "\n" not in str(error.value)
-    with pytest.raises(InputError, match="no slicing instance"):
-        load_slicing_folder(Path(__file__).parent)
+    with pytest.raises(InputError, match="no SlicingInstance in"):
+        read_archives(SlicingInstance, Path(__file__).parent)
     with pytest.raises(InputError, match=r"ends in \.npz"):
-        save_slicing(tmp_path / "a.txt", slicing_cases.by_hand())
+        write_archive(tmp_path / "a.txt", slicing_cases.by_hand())
     with pytest.raises(InputError, match="cannot be written"):
-        save_slicing(tmp_path / "no" / "a.npz", slicing_cases.by_hand())
+        write_archive(tmp_path / "no" / "a.npz", slicing_cases.by_hand())
 
 
 def test_a_trace_that_is_longer_than_expected_is_whole() -> None:

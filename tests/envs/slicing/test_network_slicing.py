@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optgap.co.core import InputError, InvalidActionError
+from optgap.co.formats.archives import write_archive
 from optgap.co.problems.slicing import SLICING, SlicingInstance
-from optgap.co.problems.slicing_instances import save_slicing
 from optgap.envs.constrained_box import ConstrainedBox
 from optgap.envs.registry import ENVIRONMENTS
 from optgap.envs.slicing.config import SlicingConfig
@@ -156,7 +156,7 @@ def test_arguments_reach_the_cell() -> None:
 
 
 def test_traces_come_by_name_file_or_as_they_are(tmp_path: Any) -> None:
-    save_slicing(tmp_path / "one.npz", SLICING.generate(np.random.default_rng(0), **SMALL))
+    write_archive(tmp_path / "one.npz", SLICING.generate(np.random.default_rng(0), **SMALL))
     for instances, name in ((tmp_path / "one.npz", "one"), ("slicing-25-s3", "slicing-25-s3")):
         _, info = SlicingConfig(instances=instances).make().reset(seed=0)
         assert info["instance"] == name
