@@ -23,7 +23,9 @@ So w = w', no trade, is always allowed and costs nothing. There are no short sal
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -34,6 +36,9 @@ from optgap.co.core import InfeasibleError, InputError, Instance, Sense
 TOLERANCE = 1e-6  # of weights and their sums: what rounding to float32 adds
 TRADED = 1e-9  # of the wealth: a position that changes by less is not traded, for the fixed cost
 YEAR = 252  # trading days
+LEAST_PRICE, LARGEST_PRICE = 1e-100, 1e100  # beyond, products of prices leave the range of floats
+LARGEST_MOVE = 1e6  # of a close from one row to the next, up or down
+LARGEST_DEBT = 1e3  # of the wealth
 
 F64 = NDArray[np.float64]
 Days = NDArray[np.datetime64]
@@ -48,7 +53,7 @@ class TradingPeriod(Instance):
     """R = H + T + 1 rows of daily prices of N assets and the rules of trade; arrays are read-only."""
 
     dates: Days  # (R,) datetime64[D], strictly increasing
-    close: F64  # (R, N) > 0
+    close: F64  # (R, N), from LEAST_PRICE to LARGEST_PRICE
     history: int  # H >= 1, rows before the one of the first decision
     assets: tuple[str, ...] = ()  # N different names; none is asset-0, asset-1, ...
     open: F64 | None = None  # (R, N) > 0, like the next two
@@ -58,22 +63,22 @@ class TradingPeriod(Instance):
     proportional_cost: float = 0.0025  # c, in [0, 1), of what is bought or sold
     fixed_cost: float = 0.0  # f >= 0, for each asset traded, in units of the initial wealth
     cap: float = 1.0  # > 0, largest share of an asset that is bought
-    minimum_cash: float = 0.0  # <= 1, smallest share of cash; negative: money may be borrowed
+    minimum_cash: float = 0.0  # in [-LARGEST_DEBT, 1], smallest share of cash; negative: money may be borrowed
     turnover: float = np.inf  # >= 0, largest sum of changes of the assets' shares by a trade
     initial: F64 = field(default_factory=_none)  # (N + 1,) weights before the first trade; none is all cash
 
     def __post_init__(self) -> None:
         where = f"instance {self.name}"
-        object.__setattr__(self, "dates", np.array(self.dates, "datetime64[D]"))
-        for name in ("close", "open", "high", "low", "cash", "initial"):
-            if getattr(self, name) is not None:
-                object.__setattr__(self, name, np.array(getattr(self, name), np.float64))
+        for name in ("dates", "close", "open", "high", "low", "cash", "initial"):
+            if getattr(self, name) is not None or name in ("dates", "close"):
+                object.__setattr__(self, name, _array(where, name, getattr(self, name)))
         if self.close.ndim != 2 or self.close.shape[1] < 1 or self.dates.shape != self.close.shape[:1]:
             raise InputError(
                 f"{where}: close of shape {self.close.shape} at dates of shape {self.dates.shape}; expected (rows, assets)"
             )
         rows, n = self.close.shape
-        if self.history != int(self.history) or not 1 <= self.history <= rows - 2:
+        whole = isinstance(self.history, Real) and self.history in range(1, rows - 1)
+        if not whole:
             raise InputError(
                 f"{where}: history {self.history} of {rows} rows; expected at least 1 and two rows more than that"
             )
@@ -82,6 +87,8 @@ class TradingPeriod(Instance):
             raise InputError(
                 f"{where}: {self.dates[1:][late][0]} follows {self.dates[:-1][late][0]}; expected rising dates"
             )
+        if isinstance(self.assets, str) or not isinstance(self.assets, Iterable):
+            raise InputError(f"{where}: assets are {self.assets!r}; expected {n} different names")
         if not self.assets:
             object.__setattr__(self, "assets", tuple(f"asset-{i}" for i in range(n)))
         if len(self.assets) != n or len(set(self.assets)) < n:
@@ -93,14 +100,15 @@ class TradingPeriod(Instance):
         if self.cash.shape != (rows,) or not ((self.cash > -1) & np.isfinite(self.cash)).all():
             raise InputError(f"{where}: cash of shape {self.cash.shape}; expected {rows} rates of a day, above -1")
         for name, fits, what in (
-            ("proportional_cost", 0 <= self.proportional_cost < 1, "at least 0 and below 1"),
-            ("fixed_cost", 0 <= self.fixed_cost < np.inf, "at least 0"),
-            ("cap", 0 < self.cap < np.inf, "above 0"),
-            ("minimum_cash", -np.inf < self.minimum_cash <= 1, "at most 1"),
-            ("turnover", self.turnover >= 0, "at least 0"),
+            ("proportional_cost", lambda x: 0 <= x < 1, "at least 0 and below 1"),
+            ("fixed_cost", lambda x: 0 <= x < np.inf, "at least 0"),
+            ("cap", lambda x: 0 < x < np.inf, "above 0"),
+            ("minimum_cash", lambda x: -LARGEST_DEBT <= x <= 1, f"from {-LARGEST_DEBT:g} to 1"),
+            ("turnover", lambda x: x >= 0, "at least 0"),
         ):
-            if not fits:
-                raise InputError(f"{where}: {name} is {getattr(self, name)}; expected a number {what}")
+            value = getattr(self, name)
+            if not (isinstance(value, Real) and fits(value)):
+                raise InputError(f"{where}: {name} is {value!r}; expected a number {what}")
         if not self.initial.size:
             object.__setattr__(self, "initial", np.eye(n + 1)[n])
         if (
@@ -117,11 +125,10 @@ class TradingPeriod(Instance):
             return
         if prices.shape != self.close.shape:
             raise InputError(f"{where}: {name} of shape {prices.shape}; expected {self.close.shape}")
-        bad = ~((prices > 0) & np.isfinite(prices))
-        if bad.any():
-            row, i = np.argwhere(bad)[0].tolist()
+        if (found := unusable(prices)) is not None:
+            row, i, expected = found
             raise InputError(
-                f"{where}: {name} of {self.assets[i]} on {self.dates[row]} is {prices[row, i]}; expected a price above 0"
+                f"{where}: {name} of {self.assets[i]} on {self.dates[row]} is {prices[row, i]:g}; expected {expected}"
             )
 
     @property
@@ -139,6 +146,32 @@ class TradingPeriod(Instance):
         """(T, N + 1) what a unit of money in each asset and in cash is on the day after each decision."""
         assets = self.close[self.history + 1 :] / self.close[self.history : -1]
         return np.column_stack([assets, 1.0 + self.cash[self.history + 1 :]])
+
+
+def unusable(prices: F64) -> tuple[int, int, str] | None:
+    """Row and column of the first of prices (R, N) that nobody can trade at, and what was expected there."""
+    wrong = ~((prices >= LEAST_PRICE) & (prices <= LARGEST_PRICE))  # NaN compares false
+    if wrong.any():
+        row, i = np.argwhere(wrong)[0].tolist()
+        above = "a number above 0" if not prices[row, i] > 0 else f"one from {LEAST_PRICE:g} to {LARGEST_PRICE:g}"
+        return row, i, above
+    far = np.abs(np.diff(np.log(prices), axis=0)) > np.log(LARGEST_MOVE)
+    if far.any():
+        row, i = np.argwhere(far)[0].tolist()
+        return row + 1, i, f"within {LARGEST_MOVE:g} times of the {prices[row, i]:g} before"
+    return None
+
+
+def _array(where: str, name: str, values: Any) -> NDArray[Any]:
+    """A copy of ``values`` as dates or numbers."""
+    what = "dates" if name == "dates" else "numbers"
+    try:
+        array = np.array(values)
+        if what == "numbers" or array.dtype.kind not in "biuf":  # numbers count as days since 1970
+            return np.array(values, np.float64 if what == "numbers" else "datetime64[D]")
+    except (TypeError, ValueError):
+        pass
+    raise InputError(f"{where}: {name} cannot be read as {what}")
 
 
 def wealth_after(holdings: F64, weights: F64, proportional_cost: float, fixed_cost: float = 0.0) -> float:
@@ -181,7 +214,11 @@ class Replay:
 
 
 def replay(instance: TradingPeriod, solution: Any) -> Replay:
-    """Play weights (T, N + 1) through the period: the module's definition."""
+    """Play weights (T, N + 1) through the period: the module's definition.
+
+    Raises:
+        InputError: more is earned than floats can hold.
+    """
     weights = np.asarray(solution, np.float64)
     growth, days = instance.growth, instance.n_days
     wealth, cost, turnover = np.zeros(days + 1), np.zeros(days), np.zeros(days)
@@ -197,6 +234,11 @@ def replay(instance: TradingPeriod, solution: Any) -> Replay:
         left = float(holdings.sum())
         if left <= 0:
             break
+        if not left < np.inf:
+            now = instance.dates[instance.history + t + 1]
+            raise InputError(
+                f"{instance.name}: wealth on {now} is beyond the range of floats; expected a shorter period"
+            )
         wealth[t + 1] = left
     return Replay(wealth, cost, turnover, drifted)
 
@@ -250,8 +292,12 @@ class Portfolio:
 
     def check(self, instance: TradingPeriod, solution: Any) -> None:
         """Raise :class:`InfeasibleError` unless the weights keep the limits of every day before ruin, up to ``TOLERANCE``."""
-        weights, name, n = np.asarray(solution), instance.name, instance.n_assets
+        name, n = instance.name, instance.n_assets
         expected = (instance.n_days, n + 1)
+        try:
+            weights = np.asarray(solution)
+        except ValueError:  # rows of different lengths
+            raise InfeasibleError(f"{name}: weights are no table; expected {expected} floats") from None
         if weights.shape != expected or weights.dtype.kind != "f":
             raise InfeasibleError(
                 f"{name}: weights of shape {weights.shape}, dtype {weights.dtype}; expected {expected} floats"

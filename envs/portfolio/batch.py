@@ -88,8 +88,8 @@ class PortfolioBatch:
         self._starts = first, last - days  # of the first decision, both inclusive
         if days < 1 or self._starts[1] < first:
             raise InputError(
-                f"{prices.name}: {max(last - first, 0)} days from {prices.dates[min(first, last)]} to {prices.dates[-1]}, "
-                f"after {self.history} of history (window and lag); expected at least {max(days, 1)} (episode)"
+                f"{prices.name}: {max(last - first, 0)} days of trade until {prices.dates[-1]}, after begin and "
+                f"{self.history} days of history (window and lag); expected at least {max(days, 1)} (episode)"
             )
         self.days = days
         self.table = self._base = _table(prices, features)

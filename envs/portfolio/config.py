@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from optgap.co.core import InputError
 from optgap.co.dynamics.portfolio import FEATURES, REWARDS, Settings
+from optgap.co.problems.portfolio import LARGEST_DEBT
 from optgap.envs.batched import MadeById
 from optgap.envs.portfolio.batch import PortfolioBatch, Rules
 from optgap.envs.portfolio.prices import Prices, day, load_prices
@@ -70,6 +71,8 @@ class PortfolioConfig(MadeById):
         if self.assets is not None:
             self.assets = _names("assets", self.assets)
         self.begin, self.end = _date("begin", self.begin), _date("end", self.end)
+        if self.begin is not None and self.end is not None and not self.begin < self.end:
+            raise InputError(f"begin is {self.begin} and end is {self.end}; expected a begin before the end")
         for name, least in (("window", 2), ("lag", 0), ("episode", 1)):
             value = getattr(self, name)
             whole = isinstance(value, int) and not isinstance(value, bool) and value >= least
@@ -84,7 +87,7 @@ class PortfolioConfig(MadeById):
             ("proportional_cost", lambda x: 0 <= x < 1, "in [0, 1)"),
             ("fixed_cost", lambda x: x >= 0, "of at least 0"),
             ("cap", lambda x: x > 0, "above 0"),
-            ("minimum_cash", lambda x: x < 1, "below 1"),
+            ("minimum_cash", lambda x: -LARGEST_DEBT <= x < 1, f"of at least {-LARGEST_DEBT:g}, below 1"),
             ("turnover", lambda x: x > 0, "above 0, or None"),
         ):
             value = getattr(self, name)

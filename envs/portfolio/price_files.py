@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from optgap.envs.portfolio.prices import F64, Dates, Prices, daily_rate, day
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 CHANNELS = ("close", "open", "high", "low")
+ZONE = re.compile(r"(:\d{2}(?:\.\d+)?)\s*(?:Z|[+-]\d{2}(?::?\d{2})?)$")  # after a time of day
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "None")  # in columns of prices; an asset may be called NA
 
 
@@ -34,6 +37,8 @@ def read_prices(
     frame = _frame(path)
     lower = [column.lower() for column in frame.columns]
     dates = _dates(path, frame.iloc[:, lower.index("date") if "date" in lower else 0])
+    if {"date", "asset"} <= set(lower) and "close" not in lower:
+        raise InputError(f"{path}: columns {', '.join(frame.columns)}; expected close beside date and asset")
     read = _long if {"date", "asset", "close"} <= set(lower) else _wide
     names, dates, tables = read(path, frame, lower, dates)
 
@@ -92,7 +97,7 @@ def _frame(path: Path) -> Any:
         raise MissingExtraError("pyarrow", "finance") from None
     except InputError:
         raise
-    except (OSError, ValueError) as error:  # of pandas and pyarrow too
+    except (OSError, EOFError, ValueError, zlib.error) as error:  # of pandas and pyarrow too
         raise InputError(f"{path}: cannot be read as prices: {str(error).splitlines()[0]}") from None
     rows, columns = frame.shape
     if rows < 1 or columns < 2:
@@ -116,6 +121,8 @@ def _csv(path: Path) -> Any:
 
 def _different(path: Path, columns: Iterable[Any]) -> list[str]:
     names = [str(column).strip() for column in columns]
+    if names and re.match(r"\d{4}-?\d{2}-?\d{2}", names[0]):
+        raise InputError(f"{path}: the first column is named {names[0]}; expected a line of names, date first")
     for k, name in enumerate(names):
         if name in names[:k]:
             raise InputError(f"{path}: asset {name} appears twice; expected different columns")
@@ -126,11 +133,14 @@ def _dates(path: Path, column: Any) -> Dates:
     """(rows,) days of a column of ISO dates, datetimes or numbers as 20111230."""
     import pandas as pd
 
-    texts = column if pd.api.types.is_datetime64_any_dtype(column) else column.astype(str).str.strip()
+    known = pd.api.types.is_datetime64_any_dtype(column)
+    # The day where the price was made: other offsets from UTC in summer than in winter do not matter.
+    texts = column if known else column.astype(str).str.strip().str.replace(ZONE, r"\1", regex=True)
     parsed = pd.to_datetime(texts, format="ISO8601", errors="coerce")
     if parsed.isna().any():
         row = int(np.argmax(parsed.isna().to_numpy()))
-        raise InputError(f"{path}: date of row {row + 1} is {column.iloc[row]!s}; expected a date as 2011-12-30")
+        said = str(column.iloc[row]).strip() or "missing"
+        raise InputError(f"{path}: date of row {row + 1} is {said}; expected a date as 2011-12-30")
     days: Dates = parsed.dt.tz_localize(None).to_numpy().astype("datetime64[D]")
     return days
 
@@ -139,6 +149,9 @@ def _numbers(path: Path, column: Any, dates: Dates, assets: Sequence[str]) -> F6
     """(rows,) numbers of a column, NaN where it is empty; ``assets`` (rows,) are for the message."""
     import pandas as pd
 
+    if column.dtype.kind in "bmM":  # truth values, times
+        what = f"asset {assets[0]} on {dates[0]}"
+        raise InputError(f"{path}: {column.name} of {what} is {column.iloc[0]!s}; expected a number above 0")
     values = pd.to_numeric(column, errors="coerce")
     wrong = (values.isna() & column.notna()).to_numpy()
     if wrong.any():
@@ -152,6 +165,8 @@ def _wide(path: Path, frame: Any, lower: list[str], dates: Dates) -> tuple[list[
     """Names (N,), dates (T,) in the file's order and closes (T, N)."""
     date = lower.index("date") if "date" in lower else 0
     names = [name for k, name in enumerate(frame.columns) if k != date]
+    if "" in names:
+        raise InputError(f"{path}: column {list(frame.columns).index('') + 1} has no name; expected that of an asset")
     close = [_numbers(path, frame[name].rename("close"), dates, [name] * len(frame)) for name in names]
     return names, dates, {"close": np.stack(close, axis=1)}
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optgap.co.core import InputError, MissingExtraError
+from optgap.co.problems.portfolio import unusable
 
 F64 = NDArray[np.float64]
 Dates = NDArray[np.datetime64]
@@ -30,8 +32,9 @@ class Prices:
 
     Raises:
         InputError: A shape does not fit; dates are missing, unsorted, double or further apart than ``largest_gap``;
-            a price is missing, zero, negative or not finite; an asset starts late or ends early; a low is above or a
-            high below the day's other prices; a cash rate of -1 or less. The message names asset and date.
+            a price is missing, zero, negative, not finite, beyond 1e-100..1e100 or a million times that of the day
+            before; an asset starts late or ends early; a low is above or a high below the day's other prices; a cash rate
+            of -1 or less. The message names asset and date.
     """
 
     name: str
@@ -47,7 +50,9 @@ class Prices:
 
     def __post_init__(self) -> None:
         put = object.__setattr__  # frozen
-        put(self, "assets", tuple(str(asset) for asset in self.assets))
+        put(self, "assets", tuple(str(asset) for asset in _listed(self.assets)))
+        if not (isinstance(self.largest_gap, int | float) and self.largest_gap >= 1):
+            raise InputError(f"{self.name}: largest_gap is {self.largest_gap!r}; expected a number of at least 1 day")
         put(self, "dates", _frozen(_days(self.dates, self.name)))
         rows, columns = len(self.dates), len(self.assets)
         if not rows or not columns:
@@ -100,7 +105,7 @@ class Prices:
         Raises:
             InputError: No name, an unknown one, or one that is named twice.
         """
-        names = tuple(assets)
+        names = tuple(_listed(assets))
         unknown = [name for name in names if name not in self.assets]
         if unknown:
             raise InputError(f"{self.name}: no asset {unknown[0]!r}; expected of {', '.join(self.assets)}")
@@ -153,10 +158,9 @@ class Prices:
 
     def _check_prices(self, channel: str) -> None:
         values: F64 = getattr(self, channel)
-        wrong = ~(np.isfinite(values) & (values > 0.0))
-        if not wrong.any():
+        if (found := unusable(values)) is None:
             return
-        t, n = (int(k) for k in np.argwhere(wrong)[0])
+        t, n, expected = found
         asset, missing = self.assets[n], np.isnan(values[:, n])
         if missing.all():
             raise InputError(f"{self.name}: asset {asset} has no {channel} on any date")
@@ -167,9 +171,7 @@ class Prices:
         if missing[t] and missing[t:].all():
             raise InputError(f"{self.name}: asset {asset} ends early, with no {channel} from {self.dates[t]} on")
         said = "missing" if missing[t] else f"{values[t, n]:g}"
-        raise InputError(
-            f"{self.name}: {channel} of asset {asset} on {self.dates[t]} is {said}; expected a number above 0"
-        )
+        raise InputError(f"{self.name}: {channel} of asset {asset} on {self.dates[t]} is {said}; expected {expected}")
 
     def _check_range(self) -> None:
         for channel, sign in (("high", 1.0), ("low", -1.0)):
@@ -248,7 +250,7 @@ def load_prices(
     """
     from optgap.envs.portfolio import price_files  # which builds Prices, as does synthetic
 
-    name = str(source)
+    name, assets = str(source), None if assets is None else _listed(assets)
     if name.endswith(price_files.SUFFIXES) and not isinstance(source, Prices):
         prices = price_files.read_prices(Path(name), assets, begin, end, cash, fill, start, index, largest_gap)
         for asset, date, ratio in suspected_splits(prices):
@@ -272,8 +274,8 @@ def suspected_splits(prices: Prices) -> list[tuple[str, np.datetime64, float]]:
     A fall by half may be real; 3-for-2 splits are not looked for, as stocks do fall by a third.
     """
     move = np.diff(np.log(prices.close), axis=0)
-    off = np.abs(np.abs(move)[..., None] - np.log(SPLITS)).min(axis=-1)
-    found = np.argwhere(off <= SPLIT_TOLERANCE)
+    size = np.abs(move)
+    found = np.argwhere(np.logical_or.reduce([np.abs(size - np.log(k)) <= SPLIT_TOLERANCE for k in SPLITS]))
     return [(prices.assets[n], prices.dates[t + 1], float(np.exp(move[t, n]))) for t, n in found]
 
 
@@ -323,21 +325,31 @@ def daily_rate(annual_rate: float) -> float:
     Raises:
         InputError: Not a number above -1.
     """
-    if isinstance(annual_rate, str) or not (np.isfinite(annual_rate) and annual_rate > -1.0):
+    if not isinstance(annual_rate, Real) or not (np.isfinite(annual_rate) and annual_rate > -1.0):
         raise InputError(f"cash is {annual_rate!r}; expected an annual rate as 0.02")
     return float(np.expm1(np.log1p(annual_rate) / YEAR))
 
 
 def _days(dates: Any, name: str) -> Dates:
     try:
-        days = np.asarray(dates).astype("datetime64[D]")
+        given = np.asarray(dates)
+        if given.dtype.kind in "biuf":  # days since 1970, to numpy
+            raise TypeError
+        days = given.astype("datetime64[D]")
     except (TypeError, ValueError):
-        raise InputError(f"{name}: dates are {np.asarray(dates).dtype}; expected datetime64[D]") from None
+        raise InputError(f"{name}: dates cannot be read; expected datetime64[D]") from None
     if days.ndim != 1:
         raise InputError(f"{name}: dates have shape {days.shape}; expected (T,)")
     if np.isnat(days).any():
         raise InputError(f"{name}: date of row {int(np.argmax(np.isnat(days)))} is missing")
     return days
+
+
+def _listed(assets: Sequence[str]) -> Sequence[str]:
+    """Names of assets; a text is one."""
+    if not isinstance(assets, Iterable):
+        raise InputError(f"assets are {assets!r}; expected names")
+    return [assets] if isinstance(assets, str) else assets
 
 
 def _read_only(array: Any) -> Any:

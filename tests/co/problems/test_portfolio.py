@@ -171,7 +171,7 @@ def test_too_much_turnover_is_refused():
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"close": [[1, 3], [2, 4], [4, 0], [2, 8]]}, "close of b on 2001-01-04 is 0.0; expected a price above 0"),
+        ({"close": [[1, 3], [2, 4], [4, 0], [2, 8]]}, "close of b on 2001-01-04 is 0; expected a number above 0"),
         ({"low": [[1, 3], [2, np.nan], [4, 4], [2, 8]]}, "low of b on 2001-01-03 is nan"),
         ({"open": [[1, 3]]}, r"open of shape \(1, 2\); expected \(4, 2\)"),
         ({"dates": ["2001-01-02", "2001-01-04", "2001-01-03", "2001-01-05"]}, "2001-01-03 follows 2001-01-04"),
@@ -184,7 +184,23 @@ def test_too_much_turnover_is_refused():
         ({"proportional_cost": 1.0}, "proportional_cost is 1.0; expected a number at least 0 and below 1"),
         ({"fixed_cost": -1.0}, "fixed_cost is -1.0"),
         ({"cap": 0.0}, "cap is 0.0; expected a number above 0"),
-        ({"minimum_cash": np.nan}, "minimum_cash is nan; expected a number at most 1"),
+        ({"minimum_cash": np.nan}, "minimum_cash is nan; expected a number from -1000 to 1"),
+        ({"minimum_cash": -1e9}, "minimum_cash is -1000000000.0; expected a number from -1000 to 1"),
+        ({"cap": "much"}, "cap is 'much'; expected a number above 0"),
+        ({"history": "one"}, "history one of 4 rows"),
+        ({"history": np.nan}, "history nan of 4 rows"),
+        (
+            {"close": [[1, 3], [2, 4], [4, 1e101], [2, 8]]},
+            "close of b on 2001-01-04 is 1e.101; expected one from 1e-100",
+        ),
+        (
+            {"close": [[1, 3], [2, 4], [4, 4e7], [2, 8]]},
+            "close of b on 2001-01-04 is 4e.07; expected within 1e.06 times",
+        ),
+        ({"close": [[1, 3], [2]]}, "close cannot be read as numbers"),
+        ({"dates": ["2001-01-02", "tomorrow"]}, "dates cannot be read as dates"),
+        ({"dates": np.arange(4)}, "dates cannot be read as dates"),
+        ({"assets": 2}, "assets are 2; expected 2 different names"),
         ({"turnover": -0.1}, "turnover is -0.1"),
         ({"initial": [0.5, 0.6, 0.0]}, "expected 3 weights of sum 1, cash last"),
         ({"initial": [1.5, -0.5, 0.0]}, "expected 3 weights of sum 1"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import sys
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,7 @@ def test_dates_may_have_these_forms(write: Any, first: str) -> None:
         ("2020-01-06", "2020-01-01", "date 2020-01-01 comes after a later date; expected strictly increasing dates"),
         ("2020-01-07", "2020-02-07", "no prices from 2020-01-06 to 2020-02-07, 32 days; expected at most 10"),
         ("2020-01-06", "06/01/2020", "date of row 3 is 06/01/2020; expected a date as 2011-12-30"),
-        ("2020-01-06", "", "date of row 3 is ; expected a date as 2011-12-30"),
+        ("2020-01-06", "", "date of row 3 is missing; expected a date as 2011-12-30"),
         ("BBB", "AAA", "asset AAA appears twice; expected different columns"),
         (WIDE, "", "cannot be read as prices: No columns to parse from file"),
         (WIDE, "date,AAA\n", "0 rows of 2 columns; expected a date and prices, with commas between"),
@@ -232,6 +233,47 @@ def test_a_long_file_takes_the_index_from_an_asset(write: Any) -> None:
 def test_a_jump_that_looks_like_a_split_is_a_warning(write: Any) -> None:
     with pytest.warns(UserWarning, match="p.csv: asset BBB on 2020-01-07 closes at 0.508 of the day before; an unadj"):
         load_prices(write(WIDE.replace("13.0,17", "13.0,9.15")))
+
+
+def test_a_day_is_that_of_its_own_clock(write: Any) -> None:
+    rows = "2020-03-27T16:00:00-04:00,1\n2020-03-30 16:00:00.5Z,1\n2020-03-31T23:30:00+0200,1\n2020-04-01,1\n"
+    days = load_prices(write("date,AAA\n" + rows)).dates
+    assert [str(day) for day in days] == ["2020-03-27", "2020-03-30", "2020-03-31", "2020-04-01"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (WIDE.partition("\n")[2], "the first column is named 2020-01-02; expected a line of names, date first"),
+        (WIDE.replace("BBB", ""), "column 3 has no name; expected that of an asset"),
+        (LONG.replace("Close", "Last"), "columns Date, Asset, Open, High, Low, Last, Volume; expected close beside"),
+        (WIDE.replace("12.0,18", "1e-300,18"), "close of asset AAA on 2020-01-06 is 1e-300; expected one from 1e-100"),
+        (
+            WIDE.replace("12.0,18", "12.0,1.9e9"),
+            "close of asset BBB on 2020-01-06 is 1.9e.09; expected within 1e.06 ti",
+        ),
+    ],
+)
+def test_tables_of_another_form_are_refused(write: Any, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load_prices(write(text))
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(True, "True"), (np.datetime64("2020-01-02", "ns"), "2020-01-02 00:00:00")]
+)
+def test_columns_of_no_numbers_are_refused(tmp_path: Path, value: Any, said: str) -> None:
+    days = pd.bdate_range("2020-01-01", periods=2)
+    pd.DataFrame({"date": days, "AAA": [value, value]}).to_parquet(tmp_path / "p.parquet")
+    with pytest.raises(InputError, match=f"close of asset AAA on 2020-01-01 is {said}; expected a number above 0"):
+        load_prices(tmp_path / "p.parquet")
+
+
+def test_half_a_compressed_file_is_refused(tmp_path: Path) -> None:
+    packed = gzip.compress("".join(f"{k},{k * k}\n" for k in range(1000)).encode())
+    (tmp_path / "p.csv.gz").write_bytes(packed[: len(packed) // 2])
+    with pytest.raises(InputError, match="cannot be read as prices: Compressed file ended"):
+        load_prices(tmp_path / "p.csv.gz")
 
 
 def test_files_that_are_none_are_refused(write: Any, tmp_path: Path) -> None:
