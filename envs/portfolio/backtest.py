@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from optgap.co.core import SOLVERS, Budget, InputError, solve
 from optgap.co.problems.portfolio import PORTFOLIO, TradingPeriod, replay
 from optgap.envs.portfolio.prices import Dates, Prices, day
-from optgap.envs.portfolio.strategy import EVERY, Strategy, play
+from optgap.envs.portfolio.strategy import EVERY, Strategy, play, told
 from optgap.envs.portfolio.walk_forward import Fold
 
 F64 = NDArray[np.float64]
@@ -185,7 +185,8 @@ def strategy_player(strategy: Strategy, every: int = EVERY) -> Player:
     """Fit on the training window, then play with a trade every ``every`` trading days."""
 
     def player(train: Prices, period: TradingPeriod) -> F64:
-        strategy.fit(train)
+        with told(f"strategy {strategy.name}, fit up to {train.dates[-1]}"):
+            strategy.fit(train)
         return play(strategy, period, every)
 
     return player

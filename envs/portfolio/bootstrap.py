@@ -21,6 +21,7 @@ from optgap.envs.portfolio.metrics import CONSTANT, sharpe
 from optgap.envs.portfolio.prices import YEAR
 
 F64 = NDArray[np.float64]
+BLOCK = 20  # days, on average
 CHUNK = 2**21  # days of resamples in memory at once
 NORMAL = NormalDist()
 
@@ -52,7 +53,7 @@ def stationary_days(rng: np.random.Generator, days: int, block: float, samples: 
     return np.asarray((np.take_along_axis(first, begin, axis=1) + position - begin) % days, np.int64)
 
 
-def resampled_sharpes(excess: Any, *, block: float = 20.0, samples: int = 2000, seed: int = 0) -> F64:
+def resampled_sharpes(excess: Any, *, block: float = BLOCK, samples: int = 2000, seed: int = 0) -> F64:
     """(samples, M) annual Sharpe ratios of resamples of (T, M) daily returns over cash; NaN where nothing varies.
 
     Raises:

@@ -59,7 +59,6 @@ class Optimized:
 
         Raises:
             InputError: fewer than W + 1 closes are known.
-            RuntimeError: the optimization failed; names strategy and date.
         """
         known, now = len(past) - 1, past.dates[-1]
         if known < self.window:
@@ -68,12 +67,7 @@ class Optimized:
                 f"a longer history or a shorter window"
             )
         close = past.close[-self.window - 1 :]
-        try:
-            chosen = self.choose(close[1:] / close[:-1] - 1, float(past.cash[-self.window :].mean()))
-        except MissingExtraError:
-            raise
-        except Exception as error:
-            raise RuntimeError(f"strategy {self.name} on {now}: {error}") from error
+        chosen = self.choose(close[1:] / close[:-1] - 1, float(past.cash[-self.window :].mean()))
         shares = np.maximum(np.asarray(chosen, np.float64), 0.0)  # solvers leave -1e-12
         shares /= max(1.0, shares.sum())
         return np.append(shares, 1.0 - shares.sum())

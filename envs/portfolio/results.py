@@ -17,7 +17,6 @@ import hashlib
 import io
 import json
 import math
-import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,11 +26,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optgap.co.benchmark.provenance import provenance
-from optgap.co.core import InputError
-from optgap.co.formats.files import read_text, write_text
+from optgap.co.core import InputError, OptgapError
+from optgap.co.formats.archives import DAMAGED
+from optgap.co.formats.files import read_text, write_text, write_whole
 from optgap.co.problems.portfolio import TradingPeriod
 from optgap.envs.portfolio.backtest import Backtest, Curve, curve_of, index_curve, require_dates, trading_period
 from optgap.envs.portfolio.bootstrap import (
+    BLOCK,
     Difference,
     Interval,
     deflated_sharpe,
@@ -46,6 +47,7 @@ F64 = NDArray[np.float64]
 RESULTS, WEALTH, WEIGHTS = "results.json", "wealth.csv", "weights.npz"
 RULES = ("proportional_cost", "fixed_cost", "cap", "minimum_cash", "turnover")
 CLOSE = 1e-9  # relative: the file's digits, and two replays
+KINDS = ("bound", "index", "method")
 LARGEST_SHIFT = 300  # trading days that a diagnosis looks for
 
 
@@ -91,8 +93,19 @@ def table(
         deflated = deflated_sharpe(excess[:, k], tried, trials) if kinds[k] == "method" else math.nan
         figures = measure(curve.wealth, result.cash, curve.turnover, curve.costs)
         rows.append(Row(curve.method, kinds[k], figures, intervals[k], differences[k], deflated, curve.seconds))
-    order = ("bound", "index", "method")
-    return sorted(rows, key=lambda row: (order.index(row.kind), -np.nan_to_num(row.sharpe.estimate, nan=-np.inf)))
+    return sorted(rows, key=lambda row: (KINDS.index(row.kind), -np.nan_to_num(row.sharpe.estimate, nan=-np.inf)))
+
+
+def require_table(days: int, methods: int = 1, trials: int | None = None) -> None:
+    """Refuse, before the work, what :func:`table` cannot be made of.
+
+    Raises:
+        InputError: fewer than ``BLOCK`` days of a test, or fewer trials than methods.
+    """
+    if days < BLOCK:
+        raise InputError(f"a test of {days} days; expected at least {BLOCK}, the mean block of the intervals")
+    if trials is not None and trials < methods:
+        raise InputError(f"trials is {trials} with {methods} methods and seeds; expected at least as many")
 
 
 def write_results(result: Backtest, folder: Path, prices: Prices, **table_settings: Any) -> list[Row]:
@@ -104,11 +117,11 @@ def write_results(result: Backtest, folder: Path, prices: Prices, **table_settin
     rows = {row.method: row for row in table(result, **table_settings)}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        traded = [curve for curve in result.curves if curve.weights is not None]
-        arrays: dict[str, Any] = {str(k): curve.weights for k, curve in enumerate(traded)}
-        np.savez_compressed(folder / WEIGHTS, **arrays)
     except OSError as error:
         raise InputError(f"{folder}: cannot be written: {error.strerror or error}") from None
+    traded = [curve for curve in result.curves if curve.weights is not None]
+    arrays: dict[str, Any] = {str(k): curve.weights for k, curve in enumerate(traded)}
+    write_whole(folder / WEIGHTS, lambda stream: np.savez_compressed(stream, **arrays))
     columns = [[str(date) for date in result.dates]] + [[f"{w:.17g}" for w in c.wealth] for c in result.curves]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -141,32 +154,35 @@ def read_results(folder: Path, prices: Prices) -> Backtest:
     """
     report = _report(folder / RESULTS)
     try:
-        rules: dict[str, Any] = {
-            name: math.inf if value is None else float(value) for name, value in report["rules"].items()
-        }
+        given = {name: report["rules"][name] for name in RULES}
+        rules: dict[str, Any] = {name: math.inf if value is None else float(value) for name, value in given.items()}
         held = prices.select(report["prices"]["assets"])
         period = trading_period(held, report["begin"], report["end"], int(report["history"]), **rules)
         folds = tuple(_fold(entry) for entry in report["folds"])
         methods = {entry["method"]: entry for entry in report["methods"]}
-        digest = report["prices"]["sha256"]
-    except (KeyError, TypeError, AttributeError) as error:
+        kinds = {method: KINDS[KINDS.index(entry["kind"])] for method, entry in methods.items()}
+        keys = {method: entry["weights"] for method, entry in methods.items()}
+        seconds = {method: float(entry["seconds"]) for method, entry in methods.items()}
+        digest, name = report["prices"]["sha256"], report["prices"]["name"]
+    except OptgapError:
+        raise
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise InputError(f"{folder / RESULTS}: no results of a backtest: {error!r}") from None
     if digest != _digest(period):
-        raise InputError(f"{folder}: made from other prices of {report['prices']['name']}; expected the same table")
+        raise InputError(f"{folder}: made from other prices of {name}; expected the same table")
     dates, columns = _columns(folder / WEALTH)
     if list(columns) != list(methods):
         raise InputError(f"{folder / WEALTH}: methods {list(columns)}; expected {list(methods)}, as in {RESULTS}")
     curves = []
     for method, wealth in columns.items():
-        entry = methods[method]
-        if entry["weights"] is None:
+        if keys[method] is None:
             require_dates(method, dates, period.dates[period.history :])
             curve = index_curve(held, period)
         else:
-            curve = curve_of(method, dates, _weights(folder / WEIGHTS, entry["weights"]), period, entry["seconds"])
+            curve = curve_of(method, dates, _weights(folder / WEIGHTS, str(keys[method])), period, seconds[method])
         _require_wealth(folder / WEALTH, curve, wealth)
         curves.append(curve)
-    return Backtest(period, folds, tuple(curves), frozenset(m for m, e in methods.items() if e["kind"] == "bound"))
+    return Backtest(period, folds, tuple(curves), frozenset(m for m in kinds if kinds[m] == "bound"))
 
 
 def _fold(entry: Mapping[str, Any]) -> Fold:
@@ -245,6 +261,8 @@ def _report(file: Path) -> Mapping[str, Any]:
         found = json.loads(read_text(file))
     except json.JSONDecodeError as error:
         raise InputError(f"{file}: line {error.lineno}: not JSON: {error.msg}") from None
+    except RecursionError:
+        raise InputError(f"{file}: no results of a backtest: nested too deeply") from None
     if not isinstance(found, dict):
         raise InputError(f"{file}: no results of a backtest; expected a JSON object")
     return found
@@ -252,12 +270,15 @@ def _report(file: Path) -> Mapping[str, Any]:
 
 def _columns(file: Path) -> tuple[NDArray[np.datetime64], dict[str, F64]]:
     """Dates and methods' columns of a table of wealth."""
-    header, *lines = list(csv.reader(io.StringIO(read_text(file)))) or [[]]
+    try:
+        header, *lines = list(csv.reader(io.StringIO(read_text(file)))) or [[]]
+    except csv.Error as error:
+        raise InputError(f"{file}: no table: {error}") from None
     dates, values = [], np.zeros((len(lines), max(len(header) - 1, 0)))
     for k, line in enumerate(lines):
         try:
             dates.append(np.datetime64(line[0], "D"))
-            values[k] = [float(cell) for cell in line[1:]]
+            values[k] = np.array(line[1:], np.float64).reshape(values.shape[1])
         except (ValueError, IndexError):
             raise InputError(f"{file}: line {k + 2}: expected a date and {len(header) - 1} numbers") from None
     return np.array(dates, "datetime64[D]"), {name: values[:, m] for m, name in enumerate(header[1:])}
@@ -265,7 +286,7 @@ def _columns(file: Path) -> tuple[NDArray[np.datetime64], dict[str, F64]]:
 
 def _weights(file: Path, key: str) -> F64:
     try:
-        with np.load(file, allow_pickle=False) as arrays:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             return np.asarray(arrays[key], np.float64)
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except (*DAMAGED, OSError, MemoryError) as error:
         raise InputError(f"{file}: array {key} cannot be read: {error}") from None

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from traceback import extract_tb
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from optgap.co.core import InputError, Registry
+from optgap.co.core import InputError, OptgapError, Registry
 from optgap.co.dynamics.portfolio_trade import keep_limits
 from optgap.co.heuristics.portfolio_rules import play as play_rule
 from optgap.co.problems.portfolio import TradingPeriod
@@ -84,7 +88,7 @@ def play(strategy: Strategy, period: TradingPeriod, every: int = EVERY) -> F64:
     actions, so that learned and classical methods are treated alike.
 
     Raises:
-        InputError: ``every`` is not at least 1, or the strategy's weights are not N + 1 shares of sum 1.
+        InputError: ``every`` is not at least 1, the strategy fails, or its weights are not N + 1 shares of sum 1.
     """
     if every < 1:
         raise InputError(f"every is {every}; expected at least 1 trading day")
@@ -94,17 +98,37 @@ def play(strategy: Strategy, period: TradingPeriod, every: int = EVERY) -> F64:
         if t % every:
             return drifted
         now = period.history + t
-        chosen = strategy.weights(past(prices.rows(0, now + 1)), drifted.copy())
-        weights = _shares(f"strategy {strategy.name} on {period.dates[now]}", chosen, size)
+        where = f"strategy {strategy.name} on {period.dates[now]}"
+        with told(where):
+            chosen = strategy.weights(past(prices.rows(0, now + 1)), drifted.copy())
+        weights = _shares(where, chosen, size)
         keep_limits(weights, drifted, period.cap, period.minimum_cash, period.turnover)
         return weights
 
     return play_rule(period, target)
 
 
+@contextmanager
+def told(where: str) -> Iterator[None]:
+    """An error of a strategy as one line, with its place in the code; those of the project, which say enough, as they are."""
+    try:
+        yield
+    except OptgapError:
+        raise
+    except Exception as error:
+        place = extract_tb(error.__traceback__)[-1]
+        at = f"{Path(place.filename).name}, line {place.lineno}"
+        raise InputError(f"{where}: {type(error).__name__}: {error} ({at})") from error
+
+
 def _shares(where: str, chosen: Any, size: int) -> F64:
-    weights = np.array(chosen, np.float64)
-    if weights.shape != (size,) or not np.isfinite(weights).all():
+    try:
+        weights = np.array(chosen, np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"{where}: weights are {chosen!r:.60}; expected {size} numbers, cash last") from None
+    if weights.shape == (size,) and not np.isfinite(weights).all():
+        raise InputError(f"{where}: weights are {weights.tolist()}; expected {size} numbers, cash last")
+    if weights.shape != (size,):
         raise InputError(f"{where}: weights of shape {weights.shape}; expected {size} numbers, cash last")
     if weights[:-1].min() < -TOLERANCE or abs(weights.sum() - 1) > TOLERANCE:
         raise InputError(

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from optgap.co.core import InputError
+from optgap.co.formats.files import read_text
 from optgap.envs.portfolio.prices import Dates, Prices, day
 
 SEALED_FROM = "2015-01-01"  # after the training days of the environment's defaults, and three years to choose by
@@ -95,9 +96,10 @@ def walk_forward(
         edges.append(int(np.searchsorted(dates, first)) - 1)
         first = _years_later(first, years)
     edges = [row for row in edges if row < stop] + [stop]
+    hint = f" (sealed from {seal} on: sealed_from)" if seal is not None and last == seal - 1 < dates[-1] else ""
     if len(edges) < 2 or edges[0] - gap < 1:
         raise InputError(
-            f"tests from {begin} to {last} with a gap of {gap} days; expected dates within {dates[0]} to {dates[-1]} "
+            f"tests from {begin} to {last}{hint} with a gap of {gap} days; expected dates within {dates[0]} to {dates[-1]} "
             f"that leave at least 2 days for training before them"
         )
     folds = []
@@ -122,7 +124,11 @@ def walk_forward(
 def openings(folder: Path) -> list[dict[str, object]]:
     """The log of openings in a results folder, oldest first; empty where the sealed window was never opened."""
     file = folder / OPENINGS
-    return [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.exists() else []
+    lines = read_text(file).splitlines() if file.exists() else []
+    try:
+        return [json.loads(line) for line in lines]
+    except json.JSONDecodeError as error:
+        raise InputError(f"{file}: not a log of openings: {error.msg}") from None
 
 
 def _log_opening(folder: Path, seal: np.datetime64, folds: list[Fold], command: str, methods: list[str]) -> None:

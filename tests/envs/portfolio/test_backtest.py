@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 from dataclasses import replace
@@ -26,9 +27,17 @@ from optgap.envs.portfolio.backtest import (
     walk,
 )
 from optgap.envs.portfolio.prices import Prices
-from optgap.envs.portfolio.results import RESULTS, WEALTH, WEIGHTS, read_results, table, write_results
+from optgap.envs.portfolio.results import (
+    RESULTS,
+    WEALTH,
+    WEIGHTS,
+    read_results,
+    require_table,
+    table,
+    write_results,
+)
 from optgap.envs.portfolio.strategies import AllCash, BuyAndHold, ConstantWeights, equal_weight
-from optgap.envs.portfolio.walk_forward import Fold, walk_forward
+from optgap.envs.portfolio.walk_forward import OPENINGS, Fold, openings, walk_forward
 
 SHIFT = 48  # trading days by which the public curve of arXiv 2412.18563 is off
 
@@ -228,6 +237,13 @@ def test_other_prices_are_refused(result: Backtest, tmp_path: Path) -> None:
         (RESULTS, '"history"', "history", "results.json: line 13: not JSON"),
         (WEALTH, "2002-01-02", "yesterday", "wealth.csv: line 4: expected a date and 5 numbers"),
         (WEALTH, "buy-and-hold", "sell", "wealth.csv: methods .* expected .*as in results.json"),
+        (WEALTH, "2002-01-02,", "2002-01-02,1\n2002-01-02,", "wealth.csv: line 4: expected a date and 5 numbers"),
+        (WEALTH, "date,", "a" * 200_000, "wealth.csv: no table: field larger than"),
+        (RESULTS, '"history": 20', '"history": "long"', "results.json: no results of a backtest: ValueError"),
+        (RESULTS, '"cap"', '"cup"', "results.json: no results of a backtest: KeyError.*cap"),
+        (RESULTS, '"kind": "method"', '"kind": "winner"', "results.json: no results of a backtest: ValueError"),
+        (RESULTS, '"kind"', '"sort"', "results.json: no results of a backtest: KeyError.*kind"),
+        (RESULTS, None, "[" * 100_000, "results.json: no results of a backtest: nested too deeply"),
         (WEIGHTS, None, "", "weights.npz: array 0 cannot be read"),
     ],
 )
@@ -237,6 +253,44 @@ def test_damaged_files(result: Backtest, tmp_path: Path, file: str, old: str | N
     path.write_text(new if old is None else path.read_text().replace(old, new, 1))
     with pytest.raises(InputError, match=message):
         read_results(tmp_path, PRICES)
+
+
+def test_every_flipped_byte_of_the_weights_is_noticed_or_harmless(result: Backtest, tmp_path: Path) -> None:
+    write_results(result, tmp_path, PRICES, samples=50)
+    whole = (tmp_path / WEIGHTS).read_bytes()
+    for place in np.random.default_rng(0).integers(len(whole), size=12).tolist():
+        (tmp_path / WEIGHTS).write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        with contextlib.suppress(InputError, InfeasibleError):
+            again = read_results(tmp_path, PRICES)
+            assert (again.curve("equal-weight").wealth == result.curve("equal-weight").wealth).all()
+
+
+def test_writing_leaves_the_whole_folder_or_the_one_before(
+    result: Backtest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_results(result, tmp_path, PRICES, samples=50)
+
+    def full(stream: object, **arrays: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", full)
+    with pytest.raises(InputError, match=r"weights\.npz: cannot be written: .*No space left"):
+        write_results(result, tmp_path, PRICES, samples=50)
+    read_results(tmp_path, PRICES)
+
+
+def test_a_log_of_openings_that_is_none_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / OPENINGS).write_text("opened")
+    with pytest.raises(InputError, match=r"openings\.jsonl: not a log of openings"):
+        openings(tmp_path)
+
+
+def test_what_a_table_needs_is_refused_before_the_work() -> None:
+    require_table(20, 3, 3)
+    with pytest.raises(InputError, match="a test of 19 days; expected at least 20"):
+        require_table(19)
+    with pytest.raises(InputError, match="trials is 2 with 3 methods and seeds"):
+        require_table(500, 3, 2)
 
 
 def test_table(result: Backtest) -> None:

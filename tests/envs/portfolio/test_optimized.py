@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from optgap.co.core import InputError
+from optgap.co.problems.portfolio import TradingPeriod
 from optgap.envs.portfolio.optimized import (
     Optimized,
     cardinality_mean_variance,
@@ -21,6 +22,7 @@ from optgap.envs.portfolio.optimized import (
     risk_parity,
 )
 from optgap.envs.portfolio.prices import Prices
+from optgap.envs.portfolio.strategy import play
 
 pytest.importorskip("skfolio")
 
@@ -173,5 +175,7 @@ def test_failure_names_strategy_and_date() -> None:
     def fail(returns: np.ndarray, cash: float) -> np.ndarray:
         raise ValueError("no solution")
 
-    with pytest.raises(RuntimeError, match="strategy broken on 2001-12-17: no solution"):
-        Optimized("broken", fail, 20).weights(market(), HELD)
+    prices = market()
+    period = TradingPeriod(name="p", dates=prices.dates, close=prices.close, history=20)
+    with pytest.raises(InputError, match=r"broken on 2001-01-29: ValueError: no solution \(test_optimized\.py, line "):
+        play(Optimized("broken", fail, 20), period)

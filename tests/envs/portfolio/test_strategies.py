@@ -9,6 +9,7 @@ import pytest
 
 from optgap.co.core import InputError
 from optgap.co.problems.portfolio import PORTFOLIO, TradingPeriod, replay
+from optgap.envs.portfolio.backtest import strategy_player
 from optgap.envs.portfolio.prices import Prices
 from optgap.envs.portfolio.strategies import AllCash, BuyAndHold, ConstantWeights, equal_weight
 from optgap.envs.portfolio.strategy import STRATEGIES, play, prices_of
@@ -38,9 +39,9 @@ class Spy:
 class Fixed(Spy):
     """Answers what it was given, whatever it is."""
 
-    def __init__(self, answer: list[float]) -> None:
+    def __init__(self, answer: list[float] | str) -> None:
         super().__init__()
-        self.answer = np.array(answer)
+        self.answer = answer
 
     def weights(self, past: Prices, holdings: np.ndarray) -> np.ndarray:
         return self.answer
@@ -128,12 +129,31 @@ def test_targets_are_moved_to_the_limits() -> None:
         ([0.5, 0.5], "strategy spy on 2000-01-31: weights of shape \\(2,\\); expected 5 numbers, cash last"),
         ([0.5, 0.5, 0.5, 0.0, 0.0], "least weight 0, sum 1.5; expected at least 0, sum 1"),
         ([1.5, -0.5, 0.0, 0.0, 0.0], "least weight -0.5, sum 1; expected at least 0, sum 1"),
-        ([np.nan, 0.5, 0.5, 0.0, 0.0], "expected 5 numbers"),
+        ([np.nan, 0.5, 0.5, 0.0, 0.0], "weights are .nan, 0.5, 0.5, 0.0, 0.0.; expected 5 numbers"),
+        ("all", "strategy spy on 2000-01-31: weights are 'all'; expected 5 numbers"),
     ],
 )
 def test_bad_weights_name_strategy_and_date(answer: list[float], message: str) -> None:
     with pytest.raises(InputError, match=message):
         play(Fixed(answer), period())
+
+
+def test_a_strategy_that_fails_is_named_with_date_and_place() -> None:
+    class Broken:
+        name = "broken"
+
+        def fit(self, history: Prices) -> None:
+            raise ZeroDivisionError("no days")
+
+        def weights(self, past: Prices, holdings: np.ndarray) -> np.ndarray:
+            return past.close[-999]
+
+    with pytest.raises(
+        InputError, match=r"strategy broken on 2000-01-31: IndexError: .* \(test_strategies.py, line \d+"
+    ):
+        play(Broken(), period())
+    with pytest.raises(InputError, match=r"broken, fit up to 2000-03-13: ZeroDivisionError: no days \(test_strategies"):
+        strategy_player(Broken())(prices_of(period()), period())
 
 
 def test_calendar_has_at_least_a_day() -> None:
