@@ -15,7 +15,7 @@ of every solution that SCIP finds only the choice of assets is read: the weights
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -58,8 +58,8 @@ def solve_mean_variance(
         InputError: arguments that do not fit, limits that no portfolio keeps.
     """
     instance = MeanVarianceInstance(
-        expected=np.asarray(expected),
-        covariance=np.asarray(covariance),
+        expected=cast(F64, expected),  # which makes an array of it
+        covariance=cast(F64, covariance),
         cardinality=cardinality,
         risk_aversion=risk_aversion,
         least=least,

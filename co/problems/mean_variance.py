@@ -10,6 +10,7 @@ Computational study of a family of mixed-integer quadratic programming problems,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from optgap.co.core import InfeasibleError, InputError, Instance, Sense
 
 TOLERANCE = 1e-9  # of weights and their sum
+LARGEST = 1e15  # of a return or covariance; SCIP takes 1e20 for infinity
 
 F64 = NDArray[np.float64]
 
@@ -36,9 +38,12 @@ class MeanVarianceInstance(Instance):
     def __post_init__(self) -> None:
         where = f"instance {self.name}"
         for name in ("expected", "covariance"):
-            array = np.array(getattr(self, name), np.float64)
+            try:
+                array = np.array(getattr(self, name), np.float64)
+            except (TypeError, ValueError):
+                raise InputError(f"{where}: {name} cannot be read as numbers") from None
             object.__setattr__(self, name, array)
-            if not np.isfinite(array).all():
+            if array.ndim and not np.isfinite(array).all():
                 at = np.argwhere(~np.isfinite(array))[0].tolist()
                 raise InputError(f"{where}: {name} of asset {at[0]} is not finite; expected numbers")
         n = len(self.expected) if self.expected.ndim == 1 else 0
@@ -47,16 +52,24 @@ class MeanVarianceInstance(Instance):
                 f"{where}: expected of shape {self.expected.shape}, covariance of shape {self.covariance.shape}; "
                 "expected (N,) and (N, N)"
             )
+        for name in ("risk_aversion", "cardinality", "least", "cap"):
+            if not isinstance(getattr(self, name), Real):
+                raise InputError(f"{where}: {name} is {getattr(self, name)!r}; expected a number")
         scale = float(np.abs(self.covariance).max())
         if np.abs(self.covariance - self.covariance.T).max() > 1e-9 * scale:
             raise InputError(f"{where}: covariance is not symmetric")
         object.__setattr__(self, "covariance", (self.covariance + self.covariance.T) / 2)
+        if max(scale, float(np.abs(self.expected).max())) > LARGEST or 0 < scale < 1 / LARGEST:
+            raise InputError(
+                f"{where}: covariances up to {scale:g}, returns up to {np.abs(self.expected).max():g}; "
+                f"expected covariances of at least {1 / LARGEST:g}, all of at most {LARGEST:g}"
+            )
         lowest = float(np.linalg.eigvalsh(self.covariance)[0])
         if lowest < -1e-9 * scale:
             raise InputError(f"{where}: covariance has the eigenvalue {lowest:g}; expected none below 0")
         if not 0 < self.risk_aversion < np.inf:
             raise InputError(f"{where}: risk_aversion is {self.risk_aversion}; expected a number above 0")
-        if self.cardinality != int(self.cardinality) or self.cardinality < 1:
+        if not self.cardinality >= 1 or self.cardinality % 1:
             raise InputError(f"{where}: cardinality is {self.cardinality}; expected a whole number, at least 1")
         if not 0 <= self.least <= self.cap <= 1 or self.cap == 0:
             raise InputError(f"{where}: least is {self.least}, cap is {self.cap}; expected 0 <= least <= cap <= 1")
