@@ -32,11 +32,11 @@ from benchmark_agents import AgentsConfig, run_all
 from learned_portfolios import Kept, Method, classical_player, learned_player, methods_of, require_free
 from optgap.co.benchmark.cells import instance_digest
 from optgap.co.benchmark.provenance import provenance
-from optgap.co.core import InputError
+from optgap.co.core import InputError, OptgapError
 from optgap.co.formats.files import read_text, write_text
 from optgap.envs.portfolio.backtest import HISTORY, Backtest, Player, backtest, solver_player, trading_period
-from optgap.envs.portfolio.prices import Prices, load_prices
-from optgap.envs.portfolio.results import read_results, write_results
+from optgap.envs.portfolio.prices import Prices, day, load_prices
+from optgap.envs.portfolio.results import read_results, require_table, write_results
 from optgap.envs.portfolio.strategy import EVERY, STRATEGIES
 from optgap.envs.portfolio.walk_forward import SEALED_FROM, Fold, walk_forward
 from portfolio_report import save_report
@@ -99,13 +99,25 @@ def main(argv: list[str]) -> int:
             method.strategy(config.window)  # refused before the work begins
         elif method.name == config.reference:
             raise InputError(f"reference is {method.name}; expected a strategy, which has no seeds")
+    for method in methods:
+        if method.learned and method.days_seen(more) > config.window:
+            days = method.days_seen(more)
+            raise InputError(f"window is {config.window}; {method.name} sees {days} days (env.window and env.lag)")
+    if config.prices == "sp500" and (config.sealed_from is None or day(config.sealed_from) > day(SEALED_FROM)):
+        raise InputError(
+            f"sealed_from is {config.sealed_from}; sp500 is sealed from {SEALED_FROM} on, or earlier: open_sealed=true opens it"
+        )
     prices = load_prices(config.prices, assets=asset_names(config.assets), cash=config.cash)
     command = f"backtest.py {' '.join(argv)}"
     out = Path(config.out)
     folds = {cost: folds_of(config, prices, out / folder_name(cost), command, names) for cost in costs}
     for cost in costs:  # refused before the work begins: too short a history, costs that are none
         windows = folds[cost]
-        trading_period(prices, windows[0].test_begin, windows[-1].test_end, config.window, proportional_cost=cost)
+        tested = trading_period(
+            prices, windows[0].test_begin, windows[-1].test_end, config.window, proportional_cost=cost
+        )
+        count = sum(len(seeds) if method.learned else 1 for method in methods)
+        require_table(tested.n_days, count, config.trials)
     out = cli.folder(config.out)
     learned = [method for method in methods if method.learned]
     cells = {
@@ -173,7 +185,10 @@ def train(
     says = {"prices_sha256": instance_digest(whole), "total_steps": config.total_steps, "arguments": common}
     file = out / SETTINGS
     if file.exists():
-        before = json.loads(read_text(file))
+        try:
+            before = dict(json.loads(read_text(file)))
+        except (TypeError, ValueError):
+            raise InputError(f"{file}: not written by backtest.py; expected its trainings, or another out=") from None
         for key, value in says.items():
             if before.get(key) != value:
                 raise InputError(f"{file}: trained with {key} {before.get(key)}; expected {value}, or another out=")
@@ -256,14 +271,19 @@ def redraw(out: Path, console: Console) -> int:
     try:
         settings = json.loads(read_text(file))["settings"]
         costs, reference = [float(cost) for cost in settings["costs"]], str(settings["reference"])
+        if not costs:
+            raise InputError(f"{file}: names no costs; expected at least one")
+        trials = None if settings["trials"] is None else int(settings["trials"])
         source = load_prices(settings["prices"], assets=asset_names(settings["assets"]), cash=settings["cash"])
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+    except OptgapError:
+        raise
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise InputError(f"{file}: no results of backtest.py: {error!r}") from None
     results, tables = {}, {}
     for cost in costs:
         folder = out / folder_name(cost)
         results[cost] = read_results(folder, source)
-        rows = write_results(results[cost], folder, source, reference=reference, trials=settings["trials"])
+        rows = write_results(results[cost], folder, source, reference=reference, trials=trials)
         tables[cost] = lines_of(results[cost], rows, reference)
     show(results, tables, reference, out, console)
     return 0
@@ -280,7 +300,7 @@ def show(
     parts = []
     for cost, result in results.items():
         first, last = result.dates[1], result.dates[-1]
-        title = f"{result.period.name.split()[0]}, returns of {first} to {last}, costs {cost:.2%}"
+        title = f"{result.period.name.rsplit(' ', 1)[0]}, returns of {first} to {last}, costs {cost:.2%}"
         console.print(backtest_table(tables[cost], title))
         said = verdicts(tables[cost], reference)
         for line in said:

@@ -11,19 +11,20 @@ from difflib import get_close_matches
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
-from drawing import write_whole
 from naming import find_agent, weights_digest
 from optgap.agents.common.contracts import AGENTS, Agent
 from optgap.co.benchmark.cells import instance_digest
 from optgap.co.core import InputError
+from optgap.co.formats.archives import DAMAGED
+from optgap.co.formats.files import write_whole
 from optgap.co.problems.portfolio import TradingPeriod
 from optgap.envs.portfolio.backtest import Player, strategy_player
+from optgap.envs.portfolio.config import PortfolioConfig
 from optgap.envs.portfolio.prices import Prices
 from optgap.envs.portfolio.results import RULES
 from optgap.envs.portfolio.strategy import STRATEGIES, Strategy
@@ -32,6 +33,7 @@ from training_cells import Cell, split_settings
 
 F64 = NDArray[np.float64]
 Check = Callable[[], None]
+LONGEST = 120  # characters of a folder's name
 FIXED = ("prices", "assets", "begin", "end", "cash", *RULES)  # fields of the environment that the backtest decides
 
 
@@ -54,17 +56,29 @@ class Method:
             InputError: it has no such setting, or refuses the value.
         """
         make = STRATEGIES.load(self.base)
-        known = list(inspect.signature(make).parameters)
+        parameters = inspect.signature(make).parameters
+        known = list(parameters)
         given = {str(key): value for key, value in OmegaConf.from_dotlist(list(self.settings)).items()}
         for key in given:
             if key not in known:
                 raise InputError(f"{self.name}: unknown setting {key}; known: {', '.join(known) or 'none'}")
+            default = parameters[key].default
+            if isinstance(default, int | float) and not isinstance(given[key], int | float):
+                raise InputError(f"{self.name}: {key} is {given[key]!r}; expected a number as {default!r}")
         defaults = {"window": window} if "window" in known else {}
         try:
             made: Strategy = make(**defaults | given)
         except (TypeError, ValueError) as error:
             raise InputError(f"{self.name}: {error}") from None
+        if missing := [part for part in ("name", "fit", "weights") if not hasattr(made, part)]:
+            raise InputError(f"{self.name}: the strategy has no {missing[0]}; expected name, fit and weights")
         return made
+
+    def days_seen(self, more: Sequence[str]) -> int:
+        """Of an agent: window and lag of its environment, with the settings ``more`` of all agents."""
+        given = dict(item.split("=", 1) for item in (*more, *self.settings))
+        seen = [given.get(f"env.{name}", str(getattr(PortfolioConfig, name))) for name in ("window", "lag")]
+        return sum(int(value) for value in seen if value.isdecimal())  # others are refused by the training
 
     def cell(self, fold: Fold, cost: float, seed: int, root: Path) -> Cell:
         """The training run for one window: prices of the fold's training days alone, the backtest's cost."""
@@ -143,12 +157,15 @@ class Kept:
                     if str(kept["key"]) == key:
                         self.seconds += float(kept["seconds"])
                         return np.array(kept["weights"])
-            except (OSError, ValueError, KeyError, EOFError, BadZipFile):  # damaged: played again
+            except (*DAMAGED, OSError):  # played again
                 pass
         cpu = time.process_time()
         weights = np.asarray(self.player(train, period), np.float64)
         cpu = time.process_time() - cpu
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{self.folder}: cannot be made: {error.strerror or error}") from None
         write_whole(file, lambda stream: np.savez_compressed(stream, weights=weights, key=key, seconds=cpu))
         self.seconds += cpu
         return weights
@@ -156,8 +173,17 @@ class Kept:
 
 def classical_player(method: Method, window: int, every: int, check: Check, folder: Path) -> Kept:
     """A strategy that trades every ``every`` trading days."""
-    player = strategy_player(Watched(method.strategy(window), check), every)
-    return Kept(player, folder / file_name(method.name), f"{method.name} {window} {every}")
+    strategy = method.strategy(window)
+    player = strategy_player(Watched(strategy, check), every)
+    return Kept(player, folder / file_name(method.name), f"{method.name} {window} {every} {source_digest(strategy)}")
+
+
+def source_digest(strategy: Strategy) -> str:
+    """Of the module that the strategy is written in: what another version of it played is not its."""
+    try:
+        return sha256(Path(inspect.getfile(type(strategy))).read_bytes()).hexdigest()
+    except (TypeError, OSError):  # built in, or typed into an interpreter
+        return ""
 
 
 def learned_player(name: str, folders: dict[np.datetime64, Path], check: Check, folder: Path) -> Kept:
@@ -171,7 +197,8 @@ def learned_player(name: str, folders: dict[np.datetime64, Path], check: Check, 
 
 
 def file_name(method: str) -> str:
-    return re.sub(r"[^\w.=+-]", "-", method)
+    name = re.sub(r"[^\w.=+-]", "-", method)
+    return name if len(name) <= LONGEST else f"{name[:LONGEST]}-{sha256(method.encode()).hexdigest()[:16]}"
 
 
 def greedy_weights(agent: Agent, period: TradingPeriod, check: Check = lambda: None) -> F64:

@@ -17,7 +17,7 @@ from optgap.agents.common.contracts import Agent
 from optgap.co.core import InputError
 from optgap.envs.portfolio.backtest import HISTORY, Backtest, Player, backtest, strategy_player
 from optgap.envs.portfolio.prices import Prices, day, load_prices
-from optgap.envs.portfolio.results import write_results
+from optgap.envs.portfolio.results import require_table, write_results
 from optgap.envs.portfolio.strategy import EVERY, STRATEGIES
 from optgap.envs.portfolio.walk_forward import SEALED_FROM, Fold, walk_forward
 from portfolio_report import save_report
@@ -63,7 +63,10 @@ def window(prices: Prices, env_config: Any) -> Fold:
     sealed = SEALED_FROM if env_config.prices == "sp500" else None
     if len(later) < 2 or (sealed is not None and later[1] >= day(sealed)):
         raise InputError(f"{prices.name} has none after {env_config.end} that are not sealed")
-    return walk_forward(prices.dates, str(later[0]), years=YEARS, gap=1, sealed_from=sealed)[0]
+    fold = walk_forward(prices.dates, str(later[0]), years=YEARS, gap=1, sealed_from=sealed)[0]
+    first, last = np.searchsorted(prices.dates, np.array([fold.test_begin, fold.test_end]))
+    require_table(int(last - first))
+    return fold
 
 
 def validate(agent: Agent, prices: Prices, fold: Fold, rules: dict[str, Any], console: Console) -> Backtest:

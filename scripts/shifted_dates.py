@@ -37,6 +37,7 @@ from optgap.co.core import InputError
 from optgap.co.formats.files import write_text
 from optgap.envs.portfolio.backtest import HISTORY, Backtest, backtest, strategy_player
 from optgap.envs.portfolio.metrics import daily_returns
+from optgap.envs.portfolio.price_files import SUFFIXES
 from optgap.envs.portfolio.prices import YEAR, Prices, load_prices
 from optgap.envs.portfolio.strategy import EVERY
 from optgap.envs.portfolio.walk_forward import SEALED_FROM, walk_forward
@@ -76,7 +77,8 @@ def main(argv: list[str]) -> int:
     if any(method.learned for method in methods) or len(methods) < 2:
         raise InputError(f"methods={','.join(m.name for m in methods)}: expected at least 2 strategies")
     prices = load_prices(config.prices)
-    folds = walk_forward(prices.dates, config.begin, config.end, years=100, sealed_from=SEALED_FROM)
+    sealed = None if config.prices.endswith(SUFFIXES) else SEALED_FROM  # a file's days are its owner's to seal
+    folds = walk_forward(prices.dates, config.begin, config.end, years=100, sealed_from=sealed)
     out = cli.folder(config.out)
     with cli.interruptible() as check, console.status("playing") as status:
         players = {m.name: strategy_player(Watched(m.strategy(config.history), check), config.every) for m in methods}

@@ -231,6 +231,59 @@ def test_a_table_of_prices_and_a_strategy_of_ones_own(call, tmp_path, monkeypatc
     assert result.curve("first-only:share=0.5").weights[0] == pytest.approx([0.5, 0.0, 0.5])
 
 
+def test_another_version_of_a_strategy_is_played_anew(tmp_path, monkeypatch):
+    """Not read from what the version before it played; and damaged files are played again."""
+    from learned_portfolios import Method, classical_player
+    from optgap.envs.portfolio.backtest import trading_period
+    from optgap.envs.portfolio.strategy import STRATEGIES
+
+    module = tmp_path / "versions.py"
+    code = (
+        "class First:\n    name = 'first'\n    def fit(self, history): pass\n"
+        "    def weights(self, past, holdings): return [SHARE, 0, 0, 1 - SHARE]\n"
+    )
+    prices = load_prices("markov")
+    period = trading_period(prices, "2000-02-01", "2000-04-28", 20)
+    monkeypatch.setattr(STRATEGIES, "_targets", dict(STRATEGIES._targets))
+    monkeypatch.syspath_prepend(tmp_path)
+    STRATEGIES.register("first", "versions:First")
+
+    def first(share: str) -> float:
+        module.write_text(code.replace("SHARE", share))
+        sys.modules.pop("versions", None)
+        importlib.invalidate_caches()
+        player = classical_player(Method("first", "first", ()), 20, 21, lambda: None, tmp_path / "played")
+        return float(player(prices, period)[0, 0])
+
+    assert first("0.125") == 0.125
+    assert first("0.5000") == 0.5
+    (kept,) = (tmp_path / "played").rglob("*.npz")
+    whole = kept.read_bytes()
+    for place in range(40, len(whole), len(whole) // 20):
+        kept.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        assert first("0.5000") == 0.5
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda s: s.pop("trials"), "no results of backtest.py: KeyError('trials')"),
+        (lambda s: s.update(trials="many"), "no results of backtest.py: ValueError"),
+        (lambda s: s.update(costs=["much"]), "no results of backtest.py: ValueError"),
+        (lambda s: s.update(costs=[]), "names no costs"),
+        (lambda s: s.update(reference="best"), "unknown method 'best'"),
+    ],
+)
+def test_edited_settings_of_a_backtest_are_one_line(call, mine, change, said):
+    file = mine / "tests" / "backtest.json"
+    found = json.loads(file.read_text())
+    change(found["settings"])
+    file.write_text(json.dumps(found))
+    answer = call("backtest", "report=tests")
+    assert answer.code == 2
+    assert said in answer.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -244,6 +297,14 @@ def test_a_table_of_prices_and_a_strategy_of_ones_own(call, tmp_path, monkeypatc
         (["methods=equal-weight", "prices=nowhere.csv"], "nowhere.csv"),
         (["methods=equal-weight", "begin=1990-06-01"], "a later begin or a shorter window"),
         (["methods=portfolio-ppo", "reference=portfolio-ppo"], "expected a strategy"),
+        (["methods=equal-weight", "begin=2010-01-04", "end=2010-01-15"], "a test of 10 days; expected at least 20"),
+        (["methods=equal-weight,hrp", "trials=1"], "trials is 1 with 2 methods and seeds"),
+        (["methods=portfolio-ppo", "window=20"], "window is 20; portfolio-ppo sees 50 days (env.window and env.lag)"),
+        (["methods=portfolio-ppo:env.lag=3", "env.window=20", "window=22"], "sees 23 days"),
+        (["methods=hrp:window=long"], "hrp:window=long: window is 'long'; expected a number as 504"),
+        (["prices=sp500", "sealed_from=null", "methods=equal-weight"], "sp500 is sealed from 2015-01-01 on"),
+        (["prices=sp500", "sealed_from=2030-01-01", "methods=equal-weight"], "open_sealed=true opens it"),
+        (["methods=equal-weight", "begin=2016-01-01"], "to 2014-12-31 (sealed from 2015-01-01 on: sealed_from)"),
         (["report=nowhere"], "nowhere"),
         (["method=hrp"], "did you mean methods?"),
     ],
