@@ -19,7 +19,7 @@ from omegaconf import OmegaConf
 from naming import find_agent, weights_digest
 from optgap.agents.common.contracts import AGENTS, Agent
 from optgap.co.benchmark.cells import instance_digest
-from optgap.co.core import InputError
+from optgap.co.core import InputError, InvalidActionError
 from optgap.co.formats.archives import DAMAGED
 from optgap.co.formats.files import write_whole
 from optgap.co.problems.portfolio import TradingPeriod
@@ -27,7 +27,7 @@ from optgap.envs.portfolio.backtest import Player, strategy_player
 from optgap.envs.portfolio.config import PortfolioConfig
 from optgap.envs.portfolio.prices import Prices
 from optgap.envs.portfolio.results import RULES
-from optgap.envs.portfolio.strategy import STRATEGIES, Strategy
+from optgap.envs.portfolio.strategy import STRATEGIES, Strategy, told
 from optgap.envs.portfolio.walk_forward import Fold
 from training_cells import Cell, split_settings
 
@@ -190,7 +190,7 @@ def learned_player(name: str, folders: dict[np.datetime64, Path], check: Check, 
     """The greedy policies of one seed, of the run folder that belongs to the last day of training of each window."""
 
     def player(train: Prices, period: TradingPeriod) -> F64:
-        return greedy_weights(find_agent(str(folders[train.dates[-1]])), period, check)
+        return greedy_weights(find_agent(str(folders[train.dates[-1]])), period, check, name)
 
     digests = [weights_digest(str(run)) for run in folders.values()]
     return Kept(player, folder / file_name(name), f"{name} {digests}")
@@ -201,21 +201,27 @@ def file_name(method: str) -> str:
     return name if len(name) <= LONGEST else f"{name[:LONGEST]}-{sha256(method.encode()).hexdigest()[:16]}"
 
 
-def greedy_weights(agent: Agent, period: TradingPeriod, check: Check = lambda: None) -> F64:
+def greedy_weights(agent: Agent, period: TradingPeriod, check: Check = lambda: None, name: str = "the policy") -> F64:
     """Weights (T, N + 1) of the agent's most probable actions in the environment, day by day through ``period``.
 
     Raises:
-        InputError: the agent sees more days than the period's history has.
+        InputError: the agent sees more days than the period's history has, or fails.
+        InvalidActionError: its action is none; names the agent and the date.
     """
     env: Any = agent.env_config.make()
     try:
         observation, info = env.reset(options={"instance": period})
-        over = False
-        while not over:
+        for date in period.dates[period.history :]:
             check()
-            action, _ = agent.predict(observation, deterministic=True)
-            observation, _, terminated, truncated, info = env.step(action)
-            over = terminated or truncated
+            where = f"{name} on {date}"
+            with told(where):
+                action, _ = agent.predict(observation, deterministic=True)
+            try:
+                observation, _, terminated, truncated, info = env.step(action)
+            except InvalidActionError as error:
+                raise InvalidActionError(f"{where}: {error}") from None
+            if terminated or truncated:
+                break
         return np.array(info["solution"], np.float64)
     finally:
         env.close()

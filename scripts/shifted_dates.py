@@ -46,6 +46,7 @@ F64 = NDArray[np.float64]
 SIDES = {"late": 1, "early": -1}
 CONSTANT = 1e-8  # a deviation below is rounding of sums
 ASSETS = 10  # of the paper, besides cash
+MOST_ASSETS = 23  # all vertices of whose weights can be tried
 VERTICES = 2**16  # at a time
 
 
@@ -97,6 +98,7 @@ def main(argv: list[str]) -> int:
     limits = [
         bounded_row(prices.select(prices.assets[:n]), result)
         for n in sorted({min(ASSETS, len(prices.assets)), len(prices.assets)})
+        if n <= MOST_ASSETS
     ]
     compared = [distance_row(result, curve.method, np.asarray(curve.weights)) for curve in curves]
     console.print(bounds_table([*limits, *compared]))
@@ -174,8 +176,8 @@ def bounded_row(prices: Prices, result: Backtest) -> dict[str, Any]:
         InputError: more shares than all vertices of which can be tried.
     """
     n = len(prices.assets) + 1
-    if n > 24:
-        raise InputError(f"{n - 1} assets; expected at most 23, all vertices of whose weights can be tried")
+    if n > MOST_ASSETS + 1:
+        raise InputError(f"{n - 1} assets; expected at most {MOST_ASSETS}, all vertices of whose weights can be tried")
     begin, end = (int(np.searchsorted(prices.dates, date)) for date in result.dates[[0, -1]])
     close = prices.close[begin : end + 1]
     returns = np.column_stack([close[1:] / close[:-1] - 1, result.cash])

@@ -231,39 +231,6 @@ def test_a_table_of_prices_and_a_strategy_of_ones_own(call, tmp_path, monkeypatc
     assert result.curve("first-only:share=0.5").weights[0] == pytest.approx([0.5, 0.0, 0.5])
 
 
-def test_another_version_of_a_strategy_is_played_anew(tmp_path, monkeypatch):
-    """Not read from what the version before it played; and damaged files are played again."""
-    from learned_portfolios import Method, classical_player
-    from optgap.envs.portfolio.backtest import trading_period
-    from optgap.envs.portfolio.strategy import STRATEGIES
-
-    module = tmp_path / "versions.py"
-    code = (
-        "class First:\n    name = 'first'\n    def fit(self, history): pass\n"
-        "    def weights(self, past, holdings): return [SHARE, 0, 0, 1 - SHARE]\n"
-    )
-    prices = load_prices("markov")
-    period = trading_period(prices, "2000-02-01", "2000-04-28", 20)
-    monkeypatch.setattr(STRATEGIES, "_targets", dict(STRATEGIES._targets))
-    monkeypatch.syspath_prepend(tmp_path)
-    STRATEGIES.register("first", "versions:First")
-
-    def first(share: str) -> float:
-        module.write_text(code.replace("SHARE", share))
-        sys.modules.pop("versions", None)
-        importlib.invalidate_caches()
-        player = classical_player(Method("first", "first", ()), 20, 21, lambda: None, tmp_path / "played")
-        return float(player(prices, period)[0, 0])
-
-    assert first("0.125") == 0.125
-    assert first("0.5000") == 0.5
-    (kept,) = (tmp_path / "played").rglob("*.npz")
-    whole = kept.read_bytes()
-    for place in range(40, len(whole), len(whole) // 20):
-        kept.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
-        assert first("0.5000") == 0.5
-
-
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -91,6 +91,23 @@ def test_the_script_writes_its_table_and_picture(call, tmp_path):
     assert (tmp_path / "shifted" / "shifted.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_a_file_of_many_assets_and_later_years(call, tmp_path):
+    """Nobody has sealed its days, and only the first assets' bounds are tried."""
+    dates = np.arange("2020-01-01", "2020-06-01", dtype="datetime64[D]")
+    close = np.exp(np.cumsum(RNG.normal(0, 0.02, (len(dates), 30)), axis=0))
+    lines = [",".join([str(day), *(f"{price:.6f}" for price in row)]) for day, row in zip(dates, close, strict=True)]
+    names = ",".join(f"S{k}" for k in range(30))
+    (tmp_path / "many.csv").write_text("\n".join([f"date,{names}", *lines]) + "\n")
+    answer = call(
+        *("shifted_dates", "prices=many.csv", "methods=equal-weight,buy-and-hold", "begin=2020-02-01"),
+        *("history=20", "window=30", "shift=3"),
+    )
+    assert answer.code == 0, answer.err
+    found = json.loads((tmp_path / "runs" / "shifted-dates" / "shifted.json").read_text())
+    assert [row["policy"] for row in found["bounds"]] == ["11 logits 0..1"]
+    assert found["period"] == "2020-02-01 to 2020-05-31"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
