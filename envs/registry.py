@@ -44,6 +44,7 @@ ENVIRONMENTS.register("pointmaze", "optgap.envs.exploration.config:PointMazeConf
 ENVIRONMENTS.register("agv", "optgap.envs.agv.config:AGVConfig")
 ENVIRONMENTS.register("finray", "optgap.envs.finray.config:FinRayConfig")
 ENVIRONMENTS.register("portfolio", "optgap.envs.portfolio.config:PortfolioConfig")
+ENVIRONMENTS.register("portfolio-markov", "optgap.envs.portfolio.config:MarkovPortfolioConfig")
 ENVIRONMENTS.register("kuramoto-sivashinsky", "optgap.envs.pde.config:KuramotoSivashinskyConfig")
 ENVIRONMENTS.register("burgers", "optgap.envs.pde.config:BurgersConfig")
 ENVIRONMENTS.register("gym", "optgap.envs.gym_config:GymConfig")

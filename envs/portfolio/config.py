@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -15,8 +16,12 @@ from optgap.co.problems.portfolio import LARGEST_DEBT
 from optgap.envs.batched import MadeById
 from optgap.envs.portfolio.batch import PortfolioBatch, Rules
 from optgap.envs.portfolio.prices import Prices, day, load_prices
+from optgap.envs.portfolio.synthetic import MarkovMarket
 
 ACTIONS = ("softmax", "weights")
+
+Policy = Callable[..., NDArray[np.float32]]
+"""(observations (B, ...), masks or None) -> actions (B, N + 1)."""
 
 
 @dataclass(frozen=True)
@@ -134,13 +139,52 @@ class PortfolioConfig(MadeById):
             settings=self.settings,
         )
 
-    def baselines(self) -> dict[str, ConstantPolicy]:
+    def baselines(self) -> dict[str, Policy]:
         """Policies to compare trained ones with: equal weight of the assets, rebalanced every day, and cash."""
         n = len(self.loaded().assets)
         low, high = (self.logit_low, self.logit_high) if self.action == "softmax" else (0.0, 1.0 / n)
         equal = np.array([high] * n + [low], np.float32)
         cash = np.array([low] * n + [high if self.action == "softmax" else 1.0], np.float32)
         return {"equal-weight": ConstantPolicy(equal), "cash": ConstantPolicy(cash)}
+
+
+@dataclass(frozen=True)
+class MarkovOptimum:
+    """(observations (B, F, window + 1, N), masks or None) -> the log-optimal actions of a Markov market, (B, N + 1)."""
+
+    market: MarkovMarket
+    close: int  # the feature of closing prices
+    highest: float | None  # logit; None: actions are weights
+
+    def __call__(self, observation: NDArray[Any], masks: Any = None) -> NDArray[np.float32]:
+        moves = 1.0 / observation[:, self.close, -3] - 1.0  # of the decision's day, which show its scenario
+        scenario = np.abs(moves[:, None, :] - self.market.returns).max(axis=2).argmin(axis=1)
+        weights = self.market.optimum().weights[scenario].astype(np.float32)
+        logits: NDArray[np.float32] = np.log(np.maximum(weights, np.float32(1e-30)))
+        return weights if self.highest is None else logits + np.float32(self.highest)
+
+
+@dataclass
+class MarkovPortfolioConfig(PortfolioConfig):
+    """``env=portfolio-markov``: a market whose best policy is known (:class:`optgap.envs.portfolio.synthetic.MarkovMarket`).
+
+    Trades are free, and two days of closing prices show all that there is to know: with more, a network learns the one
+    path by heart that it is trained on.
+    """
+
+    prices: Any = "markov"
+    begin: Any = None
+    end: Any = None
+    window: int = 2
+    proportional_cost: float = 0.0
+
+    def baselines(self) -> dict[str, Policy]:
+        """As of any portfolio; and the optimum, where prices are of the default market and observations show them."""
+        found = super().baselines()
+        if str(self.prices).startswith("markov") and "close" in self.features and self.assets is None and not self.lag:
+            highest = float(self.logit_high) if self.action == "softmax" else None
+            found["optimum"] = MarkovOptimum(MarkovMarket(), self.features.index("close"), highest)
+        return found
 
 
 def _names(what: str, value: Any) -> tuple[str, ...]:

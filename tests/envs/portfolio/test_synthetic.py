@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optgap.co.core import InputError
+from optgap.envs.portfolio.config import MarkovPortfolioConfig
 from optgap.envs.portfolio.prices import load_prices
 from optgap.envs.portfolio.synthetic import MarkovMarket, log_optimal
 
@@ -197,3 +198,23 @@ def test_what_does_not_fit_the_market_is_refused() -> None:
         InputError, match=r"close of asset A0 on 1990-05-.* is 1e.10.; expected one from 1e-100 to 1e.100"
     ):
         rich.generate(np.random.default_rng(0), 400)
+
+
+@pytest.mark.parametrize("action", ["softmax", "weights"])
+def test_optimum_as_a_policy_earns_what_its_weights_earn_on_the_path(action: str) -> None:
+    config = MarkovPortfolioConfig(episode=None, action=action)
+    env = config.make()
+    observation, _ = env.reset(seed=0)
+    earned, ended = [], False
+    while not ended:
+        observation, reward, _, ended, _ = env.step(config.baselines()["optimum"](observation[None])[0])
+        earned.append(reward)
+        if len(earned) == 400:
+            break
+    market, prices = MarkovMarket(), load_prices("markov")
+    path = market.scenarios(prices)  # of each day after the first
+    period = env.unwrapped.batch.period(0)  # type: ignore[attr-defined]
+    first = int(np.searchsorted(prices.dates, period.dates[period.history]))  # row of the first decision
+    days = np.arange(first, first + len(earned))
+    wealth = (market.optimum().weights[path[days - 1]] * market.relatives[path[days]]).sum(axis=1)
+    np.testing.assert_allclose(earned, np.log(wealth), atol=1e-6)
