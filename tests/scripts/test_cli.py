@@ -138,6 +138,15 @@ def test_plugins_are_imported_before_their_names_are_read(tmp_path, monkeypatch)
     sys.modules.pop("my_shops")
 
 
+def test_groups_of_one_command_are_plain_keys_of_the_next():
+    @dataclass
+    class Plain:
+        env: str = "here"
+
+    parse("env=shop")
+    assert cli.parse(Plain, ["env=there"]).env == "there"
+
+
 def test_help_lists_every_key_and_its_default(capsys):
     with pytest.raises(SystemExit) as ended:
         cli.parse(Command, ["--help"], groups={"env": KINDS.load}, about="What it does.")
